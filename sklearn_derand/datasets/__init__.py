@@ -1,0 +1,3 @@
+"""Data with known answers, and readers of public graph formats."""
+
+__all__ = []

@@ -1,0 +1,1 @@
+"""Three problems: what ``E_x[g(W x + b)]`` is, and which block is the noise."""

@@ -1,0 +1,1 @@
+"""Numerical kernels, each with its own exact derivatives."""

@@ -1,0 +1,32 @@
+"""One engine: descend any smooth ``f: R^n -> R`` to a certified second-order stationary point."""
+
+from sklearn_derand.engine.certificate import Certificate, certify
+from sklearn_derand.engine.checks import TaylorTest, check_gradient, check_hessian
+from sklearn_derand.engine.escape_loop import SOLVERS, minimize
+from sklearn_derand.engine.gradient_descent import GradientDescent
+from sklearn_derand.engine.hessian_descent import HessianDescent
+from sklearn_derand.engine.lbfgs import LBFGS
+from sklearn_derand.engine.objective import Objective
+from sklearn_derand.engine.perturbed_gradient import PerturbedGradient
+from sklearn_derand.engine.solution import Solution, Status
+from sklearn_derand.engine.solver import Solver
+from sklearn_derand.engine.trust_region import TrustRegion
+
+__all__ = [
+    "LBFGS",
+    "SOLVERS",
+    "Certificate",
+    "GradientDescent",
+    "HessianDescent",
+    "Objective",
+    "PerturbedGradient",
+    "Solution",
+    "Solver",
+    "Status",
+    "TaylorTest",
+    "TrustRegion",
+    "certify",
+    "check_gradient",
+    "check_hessian",
+    "minimize",
+]

@@ -1,0 +1,277 @@
+"""Evidence that a point is second-order stationary; it knows no solver."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Generator, Tensor
+
+from sklearn_derand.engine.derivatives import Derivatives
+from sklearn_derand.engine.eigenvalue import smallest_eigenvalue
+from sklearn_derand.engine.objective import Objective
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """Evidence that ``params`` is a second-order stationary point to within the tolerances.
+
+    It says: in float64, of *this* objective (this sample, this smoothing, these pairs),
+    ``||grad f|| <= tol`` and ``lambda_min(Hess f) >= -curvature_tol``. It says nothing of other samples, nor that
+    the minimum is global.
+
+    Attributes
+    ----------
+    value : float
+        ``f`` at the point.
+    initial_value : float
+        ``f`` at the law that the descent started from; ``nan`` where not given.
+    gradient_norm : float
+        Euclidean norm of the gradient.
+    min_eigenvalue : float
+        Best estimate of the smallest Hessian eigenvalue, an upper bound: a recomputed Rayleigh quotient.
+    min_eigenvalue_bound : float
+        Lower bound of it; this is what is compared with ``-curvature_tol``.
+    failure_probability : float
+        Probability that ``min_eigenvalue_bound`` is false: 0.0 for a dense factorisation, delta for Lanczos
+        from a random start.
+    tol : float
+        Bound asked of the gradient norm (rho in the text).
+    curvature_tol : float
+        Bound asked of the negative curvature (tau = sqrt(K rho) in the text).
+    gradient_mismatch : float
+        How far values a short random step away depart from the second-order Taylor polynomial, per unit of step
+        and beyond what rounding explains. Compared with ``tol``: a kink at the point shows here.
+    method : {"dense", "lanczos"}
+        Source of the lower bound.
+    n_params : int
+        Dimension of the problem.
+    params_norm : float
+        Norm of the point: far out, small derivatives mean little.
+    n_hvp : int
+        Hessian-vector products that the certificate took.
+    """
+
+    value: float
+    initial_value: float
+    gradient_norm: float
+    min_eigenvalue: float
+    min_eigenvalue_bound: float
+    failure_probability: float
+    tol: float
+    curvature_tol: float
+    gradient_mismatch: float
+    method: str
+    n_params: int
+    params_norm: float
+    n_hvp: int
+
+    @property
+    def holds(self) -> bool:
+        """Whether all that is asked was shown."""
+        return bool(
+            self.gradient_norm <= self.tol
+            and self.min_eigenvalue_bound >= -self.curvature_tol
+            and self.gradient_mismatch <= self.tol
+            and np.isfinite(self.value)
+        )
+
+    @property
+    def lipschitz(self) -> float:
+        """Hessian-Lipschitz constant ``K = curvature_tol^2 / tol`` that the two tolerances imply."""
+        return self.curvature_tol**2 / self.tol
+
+    @property
+    def reason(self) -> str:
+        """What holds, or the first thing that does not, in words."""
+        if not np.isfinite(self.value):
+            return f"the objective is {self.value} at the point"
+        if self.gradient_norm > self.tol:
+            return f"gradient norm {self.gradient_norm:.3g} is above tol={self.tol:.3g}"
+        if self.gradient_mismatch > self.tol:
+            return (
+                f"values near the point depart from its gradient by {self.gradient_mismatch:.3g} per unit of step "
+                f"(tol={self.tol:.3g}): the objective is not smooth there"
+            )
+        if self.min_eigenvalue < -self.curvature_tol:
+            return (
+                f"negative curvature {self.min_eigenvalue:.3g} is below "
+                f"-curvature_tol={-self.curvature_tol:.3g}: a saddle"
+            )
+        if self.min_eigenvalue_bound < -self.curvature_tol:
+            return (
+                f"the smallest curvature is only known to be above {self.min_eigenvalue_bound:.3g}, and "
+                f"-curvature_tol={-self.curvature_tol:.3g} was asked"
+            )
+        source = (
+            "a dense factorisation"
+            if self.method == "dense"
+            else f"Lanczos from a random start, wrong with probability at most {self.failure_probability:.1g}"
+        )
+        return (
+            f"gradient norm {self.gradient_norm:.2g} <= {self.tol:.2g} and smallest curvature >= "
+            f"{self.min_eigenvalue_bound:.2g} >= {-self.curvature_tol:.2g} by {source}"
+        )
+
+    def __str__(self) -> str:
+        return ("Certified: " if self.holds else "Not certified: ") + self.reason + "."
+
+
+def certify(
+    objective: Objective,
+    params: Tensor,
+    *,
+    tol: float = 1e-5,
+    curvature_tol: float = 1e-3,
+    failure_probability: float = 1e-6,
+    random_state: int | Generator | None = None,
+    initial_value: float = float("nan"),
+    max_products: int = 1000,
+) -> Certificate:
+    """Examine a point, however it was found.
+
+    Parameters
+    ----------
+    objective : Objective or callable
+        ``f``.
+    params : Tensor of shape (n,)
+        The point, in float64.
+    tol : float, default=1e-5
+        Bound asked of the gradient norm.
+    curvature_tol : float, default=1e-3
+        Bound asked of the negative curvature.
+    failure_probability : float, default=1e-6
+        Allowed probability that a Lanczos bound is false; a dense one has none.
+    random_state : int, torch.Generator or None, default=None
+        Source of the random start. A fixed integer makes the result repeatable; the guarantee is then over the
+        choice of that integer, which must not depend on the objective.
+    initial_value : float, default=nan
+        Recorded as it is.
+    max_products : int, default=1000
+        Most Hessian-vector products of a Lanczos bound.
+
+    Returns
+    -------
+    Certificate
+
+    Raises
+    ------
+    ValueError
+        If a tolerance is not positive, a probability not in (0, 1), or ``params`` not a flat float64 tensor.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_derand.engine import certify
+    >>> saddle = lambda p: p[0] ** 2 - p[1] ** 2
+    >>> print(certify(saddle, torch.zeros(2, dtype=torch.float64)))
+    Not certified: negative curvature -2 is below -curvature_tol=-0.001: a saddle.
+    """
+    check_tolerances(tol, curvature_tol, failure_probability)
+    check_params(params)
+    certificate, _ = examine(
+        Derivatives(objective),
+        params,
+        tol=tol,
+        curvature_tol=curvature_tol,
+        failure_probability=failure_probability,
+        generator=as_generator(random_state),
+        initial_value=initial_value,
+        max_products=max_products,
+    )
+    return certificate
+
+
+def examine(
+    derivatives: Derivatives,
+    params: Tensor,
+    *,
+    tol: float,
+    curvature_tol: float,
+    failure_probability: float,
+    generator: Generator,
+    initial_value: float,
+    max_products: int = 1000,
+) -> tuple[Certificate, Tensor]:
+    """Return the certificate of a point and the unit direction of its least curvature found."""
+    before = derivatives.n_hvp
+    params = params.detach()
+    value, gradient = derivatives.value_and_gradient(params)
+    product = derivatives.hessian_product(params)
+    n = params.numel()
+    finite = np.isfinite(value) and bool(torch.isfinite(gradient).all())
+    least = None
+    if finite:
+        least = smallest_eigenvalue(
+            product,
+            n,
+            generator=generator,
+            threshold=-curvature_tol,
+            failure_probability=failure_probability,
+            max_products=max_products,
+            dtype=params.dtype,
+            device=params.device,
+        )
+    certificate = Certificate(
+        value=value,
+        initial_value=float(initial_value),
+        gradient_norm=gradient.norm().item(),
+        min_eigenvalue=least.value if finite else float("nan"),
+        min_eigenvalue_bound=least.bound if finite else -float("inf"),
+        failure_probability=least.failure_probability if finite else 1.0,
+        tol=float(tol),
+        curvature_tol=float(curvature_tol),
+        gradient_mismatch=_gradient_mismatch(derivatives, params, value, gradient, product, generator),
+        method=least.method if finite else "dense",
+        n_params=n,
+        params_norm=params.norm().item(),
+        n_hvp=derivatives.n_hvp - before,
+    )
+    return certificate, (least.vector if finite else torch.zeros_like(params))
+
+
+def _gradient_mismatch(derivatives, params, value, gradient, product, generator) -> float:
+    """Depart a short step both ways and compare with the Taylor polynomial, less what rounding may do."""
+    direction = torch.randn(params.numel(), generator=generator, dtype=params.dtype).to(params.device)
+    direction /= direction.norm()
+    step = 1e-6 * max(1.0, params.norm().item())
+    slope = torch.dot(gradient, direction).item()
+    curvature = torch.dot(direction, product(direction)).item()
+    rounding = 1e3 * torch.finfo(params.dtype).eps * abs(value)
+    worst = 0.0
+    for signed in (step, -step):
+        predicted = value + signed * slope + 0.5 * signed**2 * curvature
+        departure = abs(derivatives.value(params + signed * direction) - predicted)
+        worst = max(worst, (departure - rounding) / step)
+    return worst if np.isfinite(worst) else float("inf")
+
+
+def check_tolerances(tol: float, curvature_tol: float, failure_probability: float) -> None:
+    """Refuse tolerances that mean nothing."""
+    for name, number in (("tol", tol), ("curvature_tol", curvature_tol)):
+        if not (np.isfinite(number) and number > 0):
+            raise ValueError(f"{name} must be positive and finite; got {number!r}.")
+    if not 0 < failure_probability < 1:
+        raise ValueError(f"failure_probability must lie strictly between 0 and 1; got {failure_probability!r}.")
+
+
+def check_params(params: Tensor) -> None:
+    """Refuse a start that is not one flat float64 vector."""
+    if not isinstance(params, Tensor) or params.dim() != 1 or params.numel() == 0:
+        raise ValueError("params must be a non-empty 1-d torch tensor; flatten and concatenate the blocks.")
+    if params.dtype != torch.float64:
+        raise ValueError(
+            f"params must be float64, got {params.dtype}: the rounding of a smaller type is above what a "
+            "certificate needs; use params.double()."
+        )
+
+
+def as_generator(random_state: int | Generator | None) -> Generator:
+    """Return a CPU generator: the one given, one seeded by an integer, or one seeded by the system."""
+    if isinstance(random_state, Generator):
+        return random_state
+    generator = Generator()
+    if random_state is None:
+        generator.seed()
+    else:
+        generator.manual_seed(int(random_state))
+    return generator

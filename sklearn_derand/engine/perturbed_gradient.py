@@ -1,0 +1,63 @@
+"""Algorithm 1 of arXiv 2510.19382: perturbed gradient descent (Jin, Ge, Netrapalli, Kakade and Jordan, 2017).
+
+Two departures. The published constants (an episode of ``chi / (eta sqrt(K rho))`` gradients with a large ``chi``) are
+meant for proofs; the defaults here are practical ones. And an episode that does not end lower is rolled back, so that
+accepted points are monotone; whether the point is second-order stationary is for the certificate to say, not for the
+failure of an episode.
+"""
+
+from dataclasses import dataclass
+
+import torch
+
+from sklearn_derand.engine.gradient_descent import GradientDescent, gradient_step
+from sklearn_derand.engine.solution import Status
+from sklearn_derand.engine.solver import Point
+
+
+@dataclass
+class PerturbedGradient:
+    """Gradient descent that leaves saddles by a random kick.
+
+    Parameters
+    ----------
+    step : float, default=1.0
+        First step size of the gradient steps.
+    radius : float, default=1e-2
+        Radius of the ball that the perturbation is uniform in.
+    episode : int, default=1000
+        Gradient steps after a kick before it counts as failed.
+    max_kicks : int, default=5
+        Kicks tried at one point.
+    """
+
+    step: float = 1.0
+    radius: float = 1e-2
+    episode: int = 1000
+    max_kicks: int = 5
+
+    def descend(self, derivatives, point, *, tol, progress) -> Point:
+        """Go down until ``||gradient|| <= tol``."""
+        return GradientDescent(self.step).descend(derivatives, point, tol=tol, progress=progress)
+
+    def escape(self, derivatives, point, *, direction, curvature, tol, generator, progress) -> Point:
+        """Kick and descend; the direction that the certificate found is not used."""
+        del direction
+        n = point.params.numel()
+        # A fall that the curvature explains: half of |theta| r^2 / n is what the kick has along the bad direction.
+        asked = 0.5 * abs(curvature) * self.radius**2 / n
+        for _ in range(self.max_kicks):
+            kick = torch.randn(n, generator=generator, dtype=point.params.dtype)
+            shell = torch.rand((), generator=generator, dtype=point.params.dtype) ** (1 / n)
+            kick *= self.radius * shell / kick.norm()
+            trial, eta = Point.at(derivatives, point.params + kick.to(point.params.device)), self.step
+            for _ in range(self.episode):
+                if not trial.finite or trial.status is not None:
+                    break
+                if trial.value < point.value - asked:
+                    trial.status = progress.accept(trial)
+                    return trial
+                if trial.gradient_norm <= 1e-3 * tol:
+                    break
+                trial, eta = gradient_step(derivatives, trial, eta)
+        return point.ended(Status.MAX_ESCAPES)

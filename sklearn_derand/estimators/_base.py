@@ -1,0 +1,64 @@
+"""Pose, descend, certify, report: what the three estimators share."""
+
+import warnings
+from numbers import Integral, Real
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.callback import CallbackSupportMixin
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
+
+
+class DerandomizedEstimator(CallbackSupportMixin, BaseEstimator):
+    """An estimator whose fit descends an objective to a certified second-order stationary point.
+
+    Attributes
+    ----------
+    certificate_ : Certificate
+        Frozen dataclass of numbers and strings; ``certificate_.holds`` and ``str(certificate_)`` say the rest.
+    certified_params_ : ndarray of shape (n_params,)
+        The point that the certificate speaks of.
+    history_ : dict of str to ndarray
+        ``value``, ``gradient_norm`` and, where it is known, ``noise``: one entry an accepted point.
+    n_iter_ : int
+        Accepted steps.
+    """
+
+    _parameter_constraints: dict = {
+        "solver": [StrOptions({"lbfgs", "trust_region", "perturbed_gradient", "hessian_descent"})],
+        "max_iter": [Interval(Integral, 0, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="neither")],
+        "curvature_tol": [Interval(Real, 0, None, closed="neither")],
+        "device": [StrOptions({"cpu", "cuda", "auto"})],
+        "random_state": ["random_state"],
+    }
+
+    def _draw_seeds(self, n: int) -> list[int]:
+        """Draw all seeds of a fit at once, so that the order of the work cannot matter."""
+        return check_random_state(self.random_state).randint(np.iinfo(np.int32).max, size=n).tolist()
+
+    def _minimize(self, objective, params=None, *, seed: int, n_threads: int | None = 1, **overrides):
+        """Run the engine with this estimator's tolerances; return its Solution."""
+        from sklearn_derand.engine import minimize
+        from sklearn_derand.engine.threads import limit_threads
+
+        settings = {
+            "solver": self.solver,
+            "tol": self.tol,
+            "curvature_tol": self.curvature_tol,
+            "max_iter": self.max_iter,
+        }
+        with limit_threads(n_threads):
+            return minimize(objective, params, random_state=seed, **(settings | overrides))
+
+    def _report(self, certificate, params, history: dict, n_iter: int, status=None) -> None:
+        """Publish what the descent came to, in numpy; warn in the certificate's words where it does not hold."""
+        self.certificate_ = certificate
+        self.certified_params_ = params.detach().cpu().numpy().astype(np.float64).ravel()
+        self.history_ = {name: np.asarray(values, dtype=np.float64) for name, values in history.items()}
+        self.n_iter_ = int(n_iter)
+        if not certificate.holds:
+            advice = "" if status is None else f" {status.message}"
+            warnings.warn(f"{type(self).__name__}: {certificate}{advice}", ConvergenceWarning, stacklevel=3)

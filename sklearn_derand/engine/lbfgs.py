@@ -37,7 +37,8 @@ class LBFGS(CurvatureEscape):
             trial = None
             if slope < -1e-12 * point.gradient_norm * direction.norm().item():
                 trial = wolfe_step(derivatives, point, direction, length)
-            if trial is None:
+            # A gradient above tol and a step that rounding nearly swallows: a kink, or the end of this precision.
+            if trial is None or length_of(trial, point) < 1e-15 * max(1.0, point.params.norm().item()):
                 if inverse.n_pairs == 0:
                     return TrustRegion().descend(derivatives, point, tol=tol, progress=progress)
                 inverse.clear()
@@ -48,6 +49,11 @@ class LBFGS(CurvatureEscape):
         if point.gradient_norm <= tol and point.status is Status.MAX_ITER:
             point.status = None
         return point
+
+
+def length_of(trial: Point, point: Point) -> float:
+    """Return the distance between two points."""
+    return (trial.params - point.params).norm().item()
 
 
 class _InverseHessian:

@@ -1,6 +1,7 @@
 """Pose, descend, certify, report: what the three estimators share."""
 
 import warnings
+from contextlib import contextmanager
 from numbers import Integral, Real
 
 import numpy as np
@@ -39,8 +40,27 @@ class DerandomizedEstimator(CallbackSupportMixin, BaseEstimator):
         """Draw all seeds of a fit at once, so that the order of the work cannot matter."""
         return check_random_state(self.random_state).randint(np.iinfo(np.int32).max, size=n).tolist()
 
-    def _minimize(self, objective, params=None, *, seed: int, n_threads: int | None = 1, **overrides):
-        """Run the engine with this estimator's tolerances; return its Solution."""
+    @contextmanager
+    def _task(self, X, y=None, **metadata):
+        """Tell the callbacks that a fit begins and, unless it raises, that it has ended.
+
+        The method around it must be decorated with ``sklearn.callback.with_callbacks``.
+        """
+        told = {"estimator": self, "X": X, "y": y, "metadata": metadata}
+        context = self._init_callback_context(max_subtasks=None)
+        context.call_on_fit_task_begin(**told)
+        self._told = told
+        try:
+            yield
+        finally:
+            del self._told
+        context.call_on_fit_task_end(**told, reconstruction_attributes={})
+
+    def _minimize(self, objective, params=None, *, seed: int, n_threads: int | None = 1, reconstruct=None, **overrides):
+        """Run the engine with this estimator's tolerances; return its Solution.
+
+        ``reconstruct(params)`` gives the fitted attributes that a callback needs for an estimator stopped there.
+        """
         from sklearn_derand.engine import minimize
         from sklearn_derand.engine.threads import limit_threads
 
@@ -49,9 +69,27 @@ class DerandomizedEstimator(CallbackSupportMixin, BaseEstimator):
             "tol": self.tol,
             "curvature_tol": self.curvature_tol,
             "max_iter": self.max_iter,
-        }
-        with limit_threads(n_threads):
-            return minimize(objective, params, random_state=seed, **(settings | overrides))
+        } | overrides
+        with limit_threads(n_threads), self._descent_task(settings["max_iter"], reconstruct) as callback:
+            return minimize(objective, params, random_state=seed, callback=callback, **settings)
+
+    @contextmanager
+    def _descent_task(self, max_iter: int, reconstruct):
+        """Yield the engine's callback: one task of the scikit-learn callbacks for each accepted step."""
+        if not (hasattr(self, "_skl_callbacks") and hasattr(self, "_told")):
+            yield None
+            return
+        descent = self._callback_fit_ctx.subcontext(task_name="descent", max_subtasks=max_iter + 1)
+        descent.call_on_fit_task_begin(**self._told)
+
+        def step(solution) -> bool:
+            task = descent.subcontext(task_name="step")
+            task.call_on_fit_task_begin(**self._told)
+            attributes = None if reconstruct is None else lambda: reconstruct(solution.params)
+            return task.call_on_fit_task_end(**self._told, reconstruction_attributes=attributes)
+
+        yield step
+        descent.call_on_fit_task_end(**self._told)
 
     def _report(self, certificate, params, history: dict, n_iter: int, status=None) -> None:
         """Publish what the descent came to, in numpy; warn in the certificate's words where it does not hold."""

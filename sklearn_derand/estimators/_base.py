@@ -57,7 +57,7 @@ class DerandomizedEstimator(CallbackSupportMixin, BaseEstimator):
         context.call_on_fit_task_end(**told, reconstruction_attributes={})
 
     def _minimize(self, objective, params=None, *, seed: int, n_threads: int | None = 1, reconstruct=None, **overrides):
-        """Run the engine with this estimator's tolerances; ``reconstruct(params)`` gives callbacks fitted attributes."""
+        """Run the engine with these tolerances; ``reconstruct(params)`` gives callbacks the fitted attributes."""
         from sklearn_derand.engine import minimize
         from sklearn_derand.engine.threads import limit_threads
 

@@ -24,9 +24,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.linalg import eigh_tridiagonal
-from scipy.special import betaincinv
 from torch import Generator, Tensor
+
+from sklearn_derand.engine.lanczos import Lanczos
 
 DENSE_LIMIT = 64
 """Largest order at which the matrix is formed; above it a random start is cheaper."""
@@ -109,21 +109,20 @@ def smallest_eigenvalue(
         identity = torch.eye(n, dtype=dtype, device=device)
         return dense_smallest_eigenvalue(torch.stack([product(row) for row in identity]))
     start = torch.randn(n, generator=generator, dtype=dtype).to(device)
-    process = _Lanczos(product, start / start.norm(), failure_probability)
-    crossed = None
-    while process.n_products < max_products and not process.exhausted:
+    process = Lanczos(product, start / start.norm(), failure_probability, threshold)
+    last = max_products
+    while process.n_products < last and not process.exhausted:
         process.step()
-        theta = process.least_ritz_value()
         if threshold is None:
-            if process.n_products % 10 == 0 and theta - process.lower_bound(theta) <= accuracy:
+            theta = process.least_ritz_value() if process.n_products % 10 == 0 else np.inf
+            if np.isfinite(theta) and theta - process.lower_bound(theta) <= accuracy:
                 break
-        elif theta < threshold:
-            crossed = crossed or process.n_products
-            if process.n_products >= crossed + max(4, crossed // 4):
-                break
-        elif process.certifies(threshold, theta):
-            return process.result(claimed=threshold)
-    return process.result()
+        elif process.crossed:  # a few products more make a better direction
+            last = min(last, process.crossed + max(4, process.crossed // 4))
+        elif process.certifies() or process.hopeless:
+            break
+    value, bound, vector = process.result()
+    return EigenvalueBound(value, bound, vector, "lanczos", failure_probability, process.n_products)
 
 
 def dense_smallest_eigenvalue(hessian: Tensor) -> EigenvalueBound:
@@ -157,116 +156,3 @@ def dense_smallest_eigenvalue(hessian: Tensor) -> EigenvalueBound:
             bound = value - slack - gamma / (1 - gamma) * torch.trace(shifted).item() - asymmetry
             break
     return EigenvalueBound(value, bound, vector, "dense", 0.0, n)
-
-
-class _Lanczos:
-    """Lanczos with full reorthogonalisation, its departure from exact arithmetic measured as it goes."""
-
-    def __init__(self, product, start: Tensor, failure_probability: float):
-        self._product = product
-        self._basis = start.new_empty((32, start.numel()))
-        self._basis[0] = start
-        self._alpha: list[float] = []
-        self._beta: list[float] = []
-        self._error_squared = 0.0
-        self._delta = failure_probability
-        self._sqrt_w = float(np.sqrt(betaincinv(0.5, (start.numel() - 1) / 2, failure_probability)))
-        self._eps = torch.finfo(start.dtype).eps
-        self._scale = 0.0
-        self.n_products = 0
-        self.exhausted = False
-
-    def step(self) -> None:
-        """Multiply once and extend the basis."""
-        k = self.n_products
-        if k + 1 == self._basis.shape[0]:
-            self._basis = torch.cat([self._basis, torch.empty_like(self._basis)])
-        basis = self._basis[: k + 1]
-        vector = self._product(basis[k])
-        self.n_products += 1
-        self._scale = max(self._scale, vector.norm().item())
-        coefficients = basis @ vector
-        residual = vector - coefficients @ basis
-        correction = basis @ residual
-        residual -= correction @ basis
-        coefficients += correction
-        beta = residual.norm().item()
-        self._alpha.append(coefficients[k].item())
-        # What an exactly symmetric operator in exact arithmetic would leave at zero is the error.
-        coefficients[k] = 0.0
-        if k > 0:
-            coefficients[k - 1] -= self._beta[k - 1]
-        self._error_squared += coefficients.square().sum().item() + (8 * self._eps * self._scale) ** 2
-        n = basis.shape[1]
-        if beta <= 16 * self._eps * self._scale or k + 1 == n:
-            self._error_squared += beta**2
-            self.exhausted = True
-            beta = 0.0
-        else:
-            self._basis[k + 1] = residual / beta
-        self._beta.append(beta)
-
-    def least_ritz_value(self) -> float:
-        """Return ``theta_k``."""
-        if self.n_products == 1:
-            return self._alpha[0]
-        return float(
-            eigh_tridiagonal(
-                self._alpha,
-                self._beta[:-1],
-                eigvals_only=True,
-                select="i",
-                select_range=(0, 0),
-                check_finite=False,
-            )[0]
-        )
-
-    def _sufficient(self, points: np.ndarray, theta: float) -> np.ndarray:
-        """Tell for each ``x < theta`` whether the theorem, with rounding, certifies ``lambda_min >= x``."""
-        previous, current = np.zeros_like(points), np.ones_like(points)
-        total = np.ones_like(points)
-        for j, (alpha, beta) in enumerate(zip(self._alpha, self._beta, strict=True)):
-            if beta == 0.0:
-                total[:] = np.inf
-                break
-            before = self._beta[j - 1] if j else 0.0
-            growing = total < 1e200  # far beyond 1/w: stop before the recurrence overflows
-            following = np.where(growing, ((points - alpha) * current - before * previous) / beta, current)
-            previous, current = current, following
-            total += np.where(growing, current**2, 0.0)
-        error = np.sqrt(self._error_squared) / (theta - points)
-        return (1 + error) / np.sqrt(total) + error <= self._sqrt_w
-
-    def certifies(self, threshold: float, theta: float) -> bool:
-        """Tell whether ``lambda_min >= threshold`` may be claimed now."""
-        return theta > threshold and bool(self._sufficient(np.array([threshold]), theta)[0])
-
-    def lower_bound(self, theta: float) -> float:
-        """Return the largest ``x`` that may be claimed now, to a relative 1e-3 of its distance from ``theta``."""
-        widest = 4 * self._scale + abs(theta) + np.finfo(float).tiny
-        distances = np.geomspace(widest * 1e-14, widest, 256)
-        sufficient = self._sufficient(theta - distances, theta)
-        if not sufficient.any():
-            return -np.inf
-        # Claims hold for every x below a claimed one; the first success in this order is the tightest.
-        first = int(np.argmax(sufficient))
-        if first > 0:
-            distances = np.geomspace(distances[first - 1], distances[first], 128)
-            first = int(np.argmax(self._sufficient(theta - distances, theta)))
-        return float(theta - distances[first])
-
-    def result(self, claimed: float = -np.inf) -> EigenvalueBound:
-        """Return both bounds; the upper one from a product of its own."""
-        theta = self.least_ritz_value()
-        if self.n_products == 1:
-            weights = np.ones(1)
-        else:
-            _, vectors = eigh_tridiagonal(self._alpha, self._beta[:-1], select="i", select_range=(0, 0))
-            weights = vectors[:, 0]
-        basis = self._basis[: self.n_products]
-        vector = torch.as_tensor(weights, dtype=basis.dtype).to(basis.device) @ basis
-        vector /= vector.norm()
-        value = torch.dot(vector, self._product(vector)).item()
-        self.n_products += 1
-        bound = max(claimed, self.lower_bound(theta))
-        return EigenvalueBound(value, min(bound, value), vector, "lanczos", self._delta, self.n_products)

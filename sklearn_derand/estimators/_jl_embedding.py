@@ -1,0 +1,336 @@
+"""Linear maps to few dimensions that keep every pairwise distance, without luck."""
+
+import warnings
+from functools import partial
+from numbers import Integral, Real
+
+import numpy as np
+from scipy import linalg, sparse
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.callback import with_callbacks
+from sklearn.exceptions import ConvergenceWarning, DataDimensionalityWarning
+from sklearn.utils import check_array
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.extmath import safe_sparse_dot
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from sklearn_derand.estimators._base import DerandomizedEstimator
+from sklearn_derand.estimators._jl_dimension import smallest_dimension
+from sklearn_derand.estimators._jl_path import Descent, derandomise, tighten
+from sklearn_derand.estimators._jl_points import SpanCoordinates
+from sklearn_derand.metrics._distortion import max_distortion
+
+POWER = 0.5
+"""Columns of the map are measured in units of (singular value)^-POWER: 0 leaves rare directions to the end, 1 lets
+them run far beyond isometry and ruins new points (both tried)."""
+
+
+class DerandJLEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DerandomizedEstimator):
+    r"""Johnson-Lindenstrauss embedding: the randomness of a random projection, descended away.
+
+    A Gaussian random projection keeps all squared distances up to a factor ``1 +- eps`` if its size is large enough
+    and luck is not bad. Here the law ``A = M + sigma G`` of the random map is itself descended, from
+    ``(M, sigma^2) = (0, 1/k)`` to a single map ``M`` with ``sigma = 0``, on the closed form
+
+    .. math:: F_t(M, \sigma) = \sum_{\text{pairs } u} E\, e^{t (|A u|^2 - 1)} + E\, e^{-t (|A u|^2 - 1)}
+
+    over unit differences ``u`` of the fitted points; then ``t`` is raised until ``(1/t) log F_t`` is the largest
+    distortion of any pair, but for 3 %. The map fits these points: the fewer components, the more it gains on a
+    random one. Drop-in for :class:`~sklearn.random_projection.GaussianRandomProjection`: no centring, sparse input
+    stays sparse.
+
+    Parameters
+    ----------
+    n_components : int or "auto", default="auto"
+        Dimension of the images. "auto": the smallest found whose distortion, verified on all fitted pairs, is at
+        most ``eps``; never more than the features. It depends on the data:
+        :func:`~sklearn.random_projection.johnson_lindenstrauss_min_dim`, which knows only their number, asks for ten
+        to a hundred times as many.
+    eps : float, default=0.1
+        Largest relative change of a squared distance with ``n_components="auto"``.
+    compute_inverse_components : bool, default=False
+        Keep the pseudo-inverse of the components for ``inverse_transform``.
+    random_state : int, RandomState instance or None, default=None
+        Of the Gaussian law's draw, the part of the map that the fitted points do not see, and the certificate.
+    solver : {"lbfgs", "trust_region", "perturbed_gradient", "hessian_descent"}, default="lbfgs"
+        What descends.
+    max_iter : int, default=1000
+        Most steps of a descent, over all exponents.
+    tol : float, default=1e-5
+        Bound on the gradient norm that the certificate asks for.
+    curvature_tol : float, default=1e-3
+        Bound on the negative curvature that the certificate asks for.
+    device : {"cpu", "cuda", "auto"}, default="cpu"
+        Where the descent runs.
+
+    Attributes
+    ----------
+    components_ : ndarray of shape (n_components_, n_features)
+        The map: ``transform(X) = X @ components_.T``.
+    n_components_ : int
+        Dimension of the images.
+    inverse_components_ : ndarray of shape (n_features, n_components_)
+        Pseudo-inverse, with ``compute_inverse_components=True``.
+    distortion_ : float
+        Largest relative change of a squared distance over *all* pairs of fitted points, recomputed in numpy from
+        what ``transform`` returns.
+    distortion_bound_ : float
+        What the Gaussian law guarantees beforehand for the best of its draws (``min_t (1/t) log F_t(0, 1/k)``);
+        a ConvergenceWarning tells if ``distortion_`` exceeds it. At 1 or above it is no guarantee at all.
+    distortion_lower_bound_ : float
+        No map of these points to as many dimensions, linear or not, has a smaller distortion.
+    noise_ : float
+        sigma at the end.
+    certificate_ : Certificate
+        Of the objective ``t^-2 log F_t`` at the last ``t``, with sigma a variable, at ``certified_params_``.
+    certified_params_ : ndarray of shape (n_components_ * rank + 1,)
+        The map on scaled coordinates of the points' span, and the noise in its natural unit.
+    history_ : dict of str to ndarray
+        ``value`` (``(1/t) log F_t``), ``gradient_norm`` (in its units), ``noise`` and ``t`` for each accepted point.
+    n_iter_ : int
+        Steps, over all exponents.
+    n_features_in_ : int
+        Features seen in ``fit``.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Their names, where all are strings.
+
+    See Also
+    --------
+    sklearn.random_projection.GaussianRandomProjection : One draw of the law.
+
+    Notes
+    -----
+    *What is certified*: in float64, of these pairs, that the map and ``sigma = 0`` are a second-order stationary
+    point of ``t^-2 log F_t`` to the tolerances. In units of the distortion both tolerances count ``t`` times, so at
+    the final exponent (in the hundreds or thousands) the gradient test is sharp and the curvature test is mild: it is
+    the monotone descent from the Gaussian law, and ``distortion_`` itself, that protect you. We do not verify that
+    the map is a global minimum, nor anything about points that were not fitted; compare ``distortion_`` with
+    ``distortion_lower_bound_``, and measure new points with :func:`sklearn_derand.metrics.max_distortion`.
+
+    References
+    ----------
+    Tsikouras, Caramanis, Tzamos, "Optimization Can Learn Johnson Lindenstrauss Embeddings", NeurIPS 2024.
+    Tsikouras, Pantis, Mitliagkas, Tzamos, "A Derandomization Framework for Structure Discovery", ICLR 2026.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.random_projection import GaussianRandomProjection
+    >>> from sklearn_derand import DerandJLEmbedding
+    >>> from sklearn_derand.metrics import max_distortion
+    >>> X = load_digits().data[:100]
+    >>> embedding = DerandJLEmbedding(n_components=16, random_state=0).fit(X)
+    >>> embedding.transform(X).shape
+    (100, 16)
+    >>> bool(embedding.distortion_ < 0.15)
+    True
+    >>> draw = GaussianRandomProjection(n_components=16, random_state=0)
+    >>> max_distortion(X, draw.fit_transform(X)) > 0.7
+    True
+    """
+
+    _parameter_constraints: dict = {
+        **DerandomizedEstimator._parameter_constraints,
+        "n_components": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
+        "eps": [Interval(Real, 0, None, closed="neither")],
+        "compute_inverse_components": ["boolean"],
+    }
+
+    def __init__(
+        self,
+        n_components="auto",
+        *,
+        eps=0.1,
+        compute_inverse_components=False,
+        random_state=None,
+        solver="lbfgs",
+        max_iter=1000,
+        tol=1e-5,
+        curvature_tol=1e-3,
+        device="cpu",
+    ):
+        self.n_components = n_components
+        self.eps = eps
+        self.compute_inverse_components = compute_inverse_components
+        self.random_state = random_state
+        self.solver = solver
+        self.max_iter = max_iter
+        self.tol = tol
+        self.curvature_tol = curvature_tol
+        self.device = device
+
+    @with_callbacks
+    def fit(self, X, y=None):
+        """Find the map for the rows of ``X``.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The points. Sparse input is not densified; the n_samples x n_samples matrix of distances is formed.
+        y : Ignored
+            For scikit-learn's conventions.
+
+        Returns
+        -------
+        self : DerandJLEmbedding
+        """
+        self._validate_params()
+        X = validate_data(self, X, accept_sparse=["csr", "csc"], dtype=[np.float64, np.float32])
+        start, engine, outside = self._draw_seeds(3)
+        coordinates = SpanCoordinates.of(_as_float64(X))
+        self._warn_if_larger(coordinates)
+        with self._task(X):
+            run = partial(self._minimize, seed=engine)
+            k, descent = self._choose(run, coordinates, start)
+            self.n_components_ = self._n_features_out = k
+            maps = np.zeros((k, 0)) if descent is None else descent.maps()
+            rest = np.random.RandomState(outside).standard_normal((k, X.shape[1])) / np.sqrt(k)
+            components = coordinates.outside(rest) + coordinates.to_features(maps)
+            self.components_ = components.astype(X.dtype, copy=False)
+            if self.compute_inverse_components:
+                self.inverse_components_ = linalg.pinv(self.components_, check_finite=False)
+            self._read_off(X, coordinates, descent)
+        return self
+
+    def _warn_if_larger(self, coordinates):
+        n_features = coordinates.X.shape[1]
+        if self.n_components != "auto" and self.n_components > n_features:
+            warnings.warn(
+                f"n_components={self.n_components} is higher than the number of features ({n_features}); "
+                "the dimensionality will not be reduced. Lower n_components, or use 'auto'.",
+                DataDimensionalityWarning,
+                stacklevel=4,
+            )
+
+    def _choose(self, run, coordinates, seed):
+        """Return the dimension and the finished descent there; ``None`` for it where there is no pair."""
+        if self.n_components != "auto":
+            return self.n_components, self._descend(run, coordinates, self.n_components, seed)
+        if coordinates.n_pairs == 0:
+            return 1, None
+        points, distances = self._tensors(coordinates.points, coordinates.squared_distances())
+
+        def attempt(k):
+            descent = self._descend(run, coordinates, k, seed)
+            return descent if descent.objective.largest(descent.params) <= self.eps else None
+
+        from sklearn_derand.problems.distortion_bounds import distortion_lower_bound
+
+        rank = coordinates.rank
+        possible = [k for k in range(1, rank) if distortion_lower_bound(points, distances, k, 1) <= self.eps]
+        lowest = min(possible, default=rank)
+        k, descent = smallest_dimension(attempt, lowest, rank, round(1.5 * lowest))
+        return k, descent or self._descend(run, coordinates, k, seed)
+
+    def _descend(self, run, coordinates, k, seed):
+        """Pose the problem at dimension ``k`` and descend it to its certificate."""
+        from sklearn_derand.problems.distortion_bounds import gaussian_bound
+        from sklearn_derand.problems.johnson_lindenstrauss import PairDistortion
+
+        if coordinates.n_pairs == 0:
+            return None
+        scales = np.linalg.norm(coordinates.points, axis=0) ** POWER
+        points, inverse, scales = self._tensors(coordinates.points / scales, coordinates.inverse_distances, scales)
+        bound, t = gaussian_bound(coordinates.n_pairs, k)
+        objective = PairDistortion(points, inverse, k, t)
+        if k >= coordinates.rank:
+            descent = Descent.isometry(objective, scales)
+            descent.advance(run, max_iter=self.max_iter)
+            return descent
+        descent = derandomise(run, objective, bound * t, scales, seed, self.max_iter)
+        tighten(run, descent, self.max_iter)
+        return descent
+
+    def _tensors(self, *arrays):
+        from sklearn_derand.engine.tensors import as_tensor, resolve_device
+
+        return [as_tensor(array, device=resolve_device(self.device)) for array in arrays]
+
+    def _read_off(self, X, coordinates, descent):
+        """Recompute the distortion from what the user holds, and publish the bounds and the certificate."""
+        from sklearn_derand.engine import certify
+        from sklearn_derand.problems.distortion_bounds import distortion_lower_bound, gaussian_bound
+
+        self.distortion_ = max_distortion(X, safe_sparse_dot(X, self.components_.T, dense_output=True))
+        if descent is None:
+            import torch
+
+            self.distortion_bound_ = self.distortion_lower_bound_ = self.noise_ = 0.0
+            nothing = torch.zeros(1, dtype=torch.float64)
+            certificate = certify(
+                lambda params: 0.0 * params.sum(),
+                nothing,
+                tol=self.tol,
+                curvature_tol=self.curvature_tol,
+                random_state=0,
+                initial_value=0.0,
+            )
+            self._report(certificate, nothing, dict.fromkeys(("value", "gradient_norm", "noise", "t"), np.zeros(1)), 0)
+            return
+        self.distortion_bound_ = gaussian_bound(coordinates.n_pairs, self.n_components_)[0]
+        order = min(coordinates.points.shape)
+        self.distortion_lower_bound_ = distortion_lower_bound(
+            *self._tensors(coordinates.points, coordinates.squared_distances()),
+            self.n_components_,
+            int(np.clip(2e8 / order**3, 3, 40)),
+        )
+        self.noise_ = descent.objective.noise(descent.params).item()
+        solution = descent.solution
+        self._report(solution.certificate, solution.params, descent.history(), descent.n_iter, solution.status)
+        if self.distortion_ > self.distortion_bound_:
+            warnings.warn(
+                f"DerandJLEmbedding: distortion_={self.distortion_:.3g} exceeds distortion_bound_="
+                f"{self.distortion_bound_:.3g}, which the Gaussian law guarantees; raise max_iter="
+                f"{self.max_iter}, or remove points that differ by rounding only.",
+                ConvergenceWarning,
+                stacklevel=4,
+            )
+
+    def transform(self, X):
+        """Map points: ``X @ components_.T``.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Points, fitted or new.
+
+        Returns
+        -------
+        X_new : ndarray of shape (n_samples, n_components_)
+            Always dense, in the dtype of ``X``.
+        """
+        check_is_fitted(self)
+        X = validate_data(self, X, accept_sparse=["csr", "csc"], dtype=[np.float64, np.float32], reset=False)
+        return safe_sparse_dot(X, self.components_.astype(X.dtype, copy=False).T, dense_output=True)
+
+    def inverse_transform(self, X):
+        """Return the smallest points whose images are ``X``.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_components_)
+            Images.
+
+        Returns
+        -------
+        X_original : ndarray of shape (n_samples, n_features)
+            Dense.
+        """
+        check_is_fitted(self)
+        X = check_array(X, dtype=[np.float64, np.float32], accept_sparse=("csr", "csc"))
+        inverse = (
+            self.inverse_components_
+            if self.compute_inverse_components
+            else linalg.pinv(self.components_, check_finite=False)
+        )
+        return safe_sparse_dot(X, inverse.T, dense_output=True)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        tags.input_tags.sparse = True
+        return tags
+
+
+def _as_float64(X):
+    return sparse.csr_array(X, dtype=np.float64) if sparse.issparse(X) else X.astype(np.float64, copy=False)

@@ -1,0 +1,156 @@
+"""From the Gaussian law to one good map: descend to no noise at a fixed exponent, then sharpen the maximum."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+SHARE = 0.5
+"""Part of the Gaussian law's variance that the start draws into the map (``a`` of ``split_law``)."""
+
+DERANDOMISE_STEPS = 40
+TIGHTEN_STEPS = 60
+RAISE = 4.0
+"""Factor between exponents."""
+
+SLACK = 0.03
+"""The exponent rises until ``(1/t) log F_t`` exceeds the largest distortion by this share of it at most."""
+
+LARGEST_EXPONENT = 1e5
+PASSING = 1e3
+"""Curvature tolerance on the way: any point will do, only the last is to be certified."""
+
+
+@dataclass
+class Descent:
+    """Where a path stands, and how it came there.
+
+    Attributes
+    ----------
+    objective : PairDistortion
+        At the present exponent.
+    params : Tensor
+        Its flat parameters.
+    scales : Tensor of shape (r,)
+        Units of the map's columns: the parameters are the map on an orthonormal basis times these.
+    solution : Solution or None
+        The engine's last answer.
+    kept_bound : bool
+        Whether ``F_t`` without noise came out no larger than that of the Gaussian law, at the exponent of the bound.
+    """
+
+    objective: object
+    params: object
+    scales: object
+    solution: object = None
+    kept_bound: bool = False
+    n_iter: int = 0
+    rows: dict[str, list] = field(default_factory=dict)
+
+    @classmethod
+    def isometry(cls, objective, scales):
+        """Start at a map that keeps all distances, for at least as many components as the points' span has."""
+        import torch
+
+        k, r = objective.n_components, scales.numel()
+        maps = torch.eye(k, r, dtype=scales.dtype, device=scales.device) * scales
+        return cls(objective, objective.pack(maps, 0.0), scales, kept_bound=True)
+
+    def maps(self):
+        """Return the map on an orthonormal basis of the points' span, in numpy."""
+        return (self.objective.maps(self.params) / self.scales).cpu().numpy()
+
+    def advance(self, run, **settings):
+        """Descend the present objective; values are recorded in units of the distortion."""
+        t = self.objective.t
+        self.solution = run(self.objective, self.params, **settings)
+        self.params = self.solution.params
+        self.n_iter += self.solution.n_iter
+        history = self.solution.history
+        for name, factor in (("value", t), ("gradient_norm", t), ("noise", 1.0)):
+            self.rows.setdefault(name, []).append(history[name] * factor)
+        self.rows.setdefault("t", []).append(np.full_like(history["value"], t))
+
+    def still(self):
+        """Return the present parameters with the noise set to exactly 0."""
+        params = self.params.clone()
+        params[-1] = 0.0
+        return params
+
+    def excess(self):
+        """Return ``(1/t) log F_t`` and the largest distortion, both without noise."""
+        params = self.still()
+        return self.objective.log_moment(params) / self.objective.t, self.objective.largest(params)
+
+    def history(self):
+        """Return one array for each quantity, over the whole path."""
+        return {name: np.concatenate(parts) for name, parts in self.rows.items()}
+
+
+def derandomise(run, objective, log_bound, scales, seed, max_iter):
+    """Descend at the bound's own exponent until the noise is gone and the bound is kept.
+
+    Parameters
+    ----------
+    run : callable
+        ``(objective, params, **settings) -> Solution``.
+    objective : PairDistortion
+        At the exponent that minimises the bound.
+    log_bound : float
+        ``log F_t`` of the Gaussian law.
+    scales : Tensor of shape (r,)
+        Units of the map's columns.
+    seed : int
+        Of the start.
+    max_iter : int
+        Most steps.
+
+    Returns
+    -------
+    Descent
+        Without noise.
+    """
+    import torch
+
+    from sklearn_derand.problems.johnson_lindenstrauss import split_law
+
+    k, generator = objective.n_components, torch.Generator().manual_seed(seed)
+
+    def draw(generator):
+        entries = torch.randn(k, scales.numel(), generator=generator, dtype=torch.float64)
+        return entries.to(scales.device) / k**0.5 * scales
+
+    start = split_law(draw, objective, log_bound, SHARE, generator)
+    descent = Descent(objective, start, scales)
+    while True:
+        steps = min(DERANDOMISE_STEPS, max_iter - descent.n_iter)
+        descent.advance(run, max_iter=steps, curvature_tol=PASSING)
+        descent.kept_bound = objective.log_moment(descent.still()) <= log_bound
+        if descent.kept_bound or descent.n_iter >= max_iter or descent.solution.n_iter < steps:
+            break
+    descent.params = descent.still()
+    return descent
+
+
+def tighten(run, descent, max_iter):
+    """Raise the exponent until ``(1/t) log F_t`` is the largest distortion but for a small share; certify there.
+
+    Parameters
+    ----------
+    run : callable
+        ``(objective, params, **settings) -> Solution``.
+    descent : Descent
+        Without noise; changed in place.
+    max_iter : int
+        Most steps of the whole path.
+    """
+    last = False
+    while not last:
+        soft, hard = descent.excess()
+        # The excess falls like 1/t.
+        last = soft - hard <= RAISE * SLACK * hard or descent.objective.t * RAISE > LARGEST_EXPONENT
+        descent.objective = descent.objective.at(RAISE * descent.objective.t)
+        left = max(0, max_iter - descent.n_iter)
+        if last:
+            descent.advance(run, max_iter=left)
+        else:
+            descent.advance(run, max_iter=min(TIGHTEN_STEPS, left), curvature_tol=PASSING)

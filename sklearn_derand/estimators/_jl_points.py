@@ -1,0 +1,99 @@
+"""The fitted points in coordinates of their own span: what a linear map can do to them, and no more."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import linalg, sparse
+
+from sklearn_derand.metrics._distortion import squared_distances
+
+FAITHFUL = 1e-3
+"""A pair so close that rounding changes its squared distance by more than this share is left out of the objective
+(but not out of ``distortion_``)."""
+
+
+@dataclass(frozen=True)
+class SpanCoordinates:
+    """Points, their squared distances, and the way back from a map on the span to one on the features.
+
+    Attributes
+    ----------
+    points : ndarray of shape (n, r)
+        Centred points in an orthonormal basis of their span, axes by decreasing variance, in units in which the
+        mean squared singular value is 1. Linear maps only see differences, so centring loses nothing.
+    inverse_distances : ndarray of shape (n, n)
+        One over the squared distances in the same units; 0 for pairs of (nearly) equal points.
+    basis : ndarray of shape (r, d) or None
+        Orthonormal rows spanning the differences; None where ``dual`` is used instead.
+    dual : ndarray of shape (r, n) or None
+        With ``basis = dual @ X``, for many features: ``X`` stays sparse.
+    X : {ndarray, csr}
+        The data.
+    """
+
+    points: np.ndarray
+    inverse_distances: np.ndarray
+    basis: np.ndarray | None
+    dual: np.ndarray | None
+    X: object
+
+    @classmethod
+    def of(cls, X):
+        """Compute the coordinates of the rows of ``X``, dense or csr, float64."""
+        n, d = X.shape
+        mean = np.asarray(X.mean(axis=0)).ravel()
+        distances = squared_distances(X if sparse.issparse(X) else X - mean)
+        basis = dual = None
+        if d <= n:
+            gram = X.T @ X
+            gram = (gram.toarray() if sparse.issparse(gram) else gram) - n * np.outer(mean, mean)
+            _, vectors = _spectrum(gram)
+            basis = vectors.T
+            points = np.asarray(X @ vectors) - mean @ vectors
+        else:
+            # -1/2 J D J is the centred Gram matrix, D being free of cancellation.
+            gram = distances - distances.mean(axis=0)
+            gram -= gram.mean(axis=1)[:, None]
+            values, vectors = _spectrum(-0.5 * gram)
+            points = vectors * np.sqrt(values)
+            dual = (vectors / np.sqrt(values)).T
+        unit = np.mean(np.einsum("ij,ij->j", points, points)) if points.size else 1.0
+        squares = np.einsum("ij,ij->i", points, points)
+        seen = squares[:, None] + squares - 2 * points @ points.T
+        counted = np.abs(seen - distances) < FAITHFUL * distances
+        np.fill_diagonal(counted, False)
+        inverse = np.divide(unit, distances, out=np.zeros_like(distances), where=counted)
+        return cls(points / np.sqrt(unit), inverse, basis, dual, X)
+
+    @property
+    def n_pairs(self):
+        """Pairs of distinct points."""
+        return int(np.count_nonzero(self.inverse_distances)) // 2
+
+    @property
+    def rank(self):
+        """Dimension of the span of the differences."""
+        return self.points.shape[1]
+
+    def squared_distances(self):
+        """Return the squared distances in the units of ``points``, 0 where they are negligible."""
+        inverse = self.inverse_distances
+        return np.divide(1.0, inverse, out=np.zeros_like(inverse), where=inverse > 0)
+
+    def to_features(self, maps):
+        """Return ``maps @ basis``: a map on the span as one on the features."""
+        return maps @ self.basis if self.dual is None else np.asarray((maps @ self.dual) @ self.X)
+
+    def outside(self, rows):
+        """Remove from rows on the features all that the differences can see."""
+        if self.dual is None:
+            return rows - (rows @ self.basis.T) @ self.basis
+        inside = np.asarray(self.X @ rows.T).T @ self.dual.T
+        return rows - self.to_features(inside)
+
+
+def _spectrum(gram):
+    """Return the eigenvalues above rounding, decreasing, and their eigenvectors."""
+    values, vectors = linalg.eigh(gram, check_finite=False)
+    kept = values > 4 * gram.shape[0] * np.finfo(float).eps * max(values[-1], 0.0)
+    return values[kept][::-1], vectors[:, kept][:, ::-1]

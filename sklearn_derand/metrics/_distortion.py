@@ -1,0 +1,147 @@
+"""How far an embedding moves squared distances: over all pairs, in float64, by blocks of rows."""
+
+import numpy as np
+from scipy import sparse
+from sklearn.utils import check_array, check_consistent_length
+
+BLOCK = 4_000_000
+"""Pairs in one block."""
+
+CANCELLATION = 1e-6
+"""Share of ``|x|^2 + |y|^2`` below which a squared distance is recomputed from the difference ``x - y``."""
+
+
+def distortions(X, Z):
+    """Relative change of every pairwise squared distance: ``|z_i - z_j|^2 / |x_i - x_j|^2 - 1``.
+
+    Parameters
+    ----------
+    X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        The points.
+    Z : array-like of shape (n_samples, n_components)
+        Their images.
+
+    Returns
+    -------
+    changes : ndarray of shape (n_samples * (n_samples - 1) / 2,)
+        In the order of ``scipy.spatial.distance.pdist``. For a pair of equal points: 0 where the images are equal up
+        to the rounding of ``Z``, ``inf`` where they are not.
+
+    See Also
+    --------
+    max_distortion : The largest absolute value, without the memory.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_derand.metrics import distortions
+    >>> X = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 2.0]])
+    >>> distortions(X, X[:, :1]).round(12) + 0.0
+    array([ 0. , -1. , -0.8])
+    """
+    X, Z = _checked(X, Z)
+    n = X.shape[0]
+    out = np.empty(n * (n - 1) // 2)
+    for start, block in _blocks(X, Z):
+        for i, row in enumerate(block, start):
+            out[i * (2 * n - i - 1) // 2 :][: n - 1 - i] = row[i + 1 :]
+    return out
+
+
+def max_distortion(X, Z):
+    """Largest ``| |z_i - z_j|^2 / |x_i - x_j|^2 - 1 |`` over all pairs.
+
+    Parameters
+    ----------
+    X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        The points.
+    Z : array-like of shape (n_samples, n_components)
+        Their images.
+
+    Returns
+    -------
+    distortion : float
+        As ``eps`` of ``johnson_lindenstrauss_min_dim`` means it; 0 where there is no pair, ``inf`` where equal
+        points have different images.
+
+    Notes
+    -----
+    Works by blocks of rows in ``O(n^2 d)`` time and a fixed amount of memory beside the input.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_derand.metrics import max_distortion
+    >>> X = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 2.0]])
+    >>> max_distortion(X, 1.1 * X) < 0.2101
+    True
+    """
+    X, Z = _checked(X, Z)
+    return max((float(np.abs(block).max()) for _, block in _blocks(X, Z)), default=0.0)
+
+
+def squared_distances(X, rows=slice(None), squares=None):
+    """Squared distances from some rows of ``X`` to all, small ones free of cancellation.
+
+    Parameters
+    ----------
+    X : {ndarray, csr} of shape (n_samples, n_features)
+        In float64.
+    rows : slice, default=slice(None)
+        With explicit start and stop unless it is everything.
+    squares : ndarray of shape (n_samples,) or None, default=None
+        Squared norms, if they are known.
+
+    Returns
+    -------
+    ndarray of shape (n_rows, n_samples)
+    """
+    squares = squared_norms(X) if squares is None else squares
+    products = X[rows] @ X.T
+    out = products.toarray() if sparse.issparse(products) else np.asarray(products)
+    out *= -2
+    out += squares[rows, None]
+    out += squares
+    first = rows.start or 0
+    near_i, near_j = np.nonzero(out < CANCELLATION * (squares[rows, None] + squares))
+    for part in np.array_split(np.arange(near_i.size), 1 + near_i.size * X.shape[1] // BLOCK):
+        difference = X[first + near_i[part]] - X[near_j[part]]
+        out[near_i[part], near_j[part]] = squared_norms(difference)
+    return out
+
+
+def squared_norms(X):
+    """Return the squared norm of each row of a dense or csr matrix."""
+    if sparse.issparse(X):
+        return np.asarray(X.multiply(X).sum(axis=1)).ravel()
+    return np.einsum("ij,ij->i", X, X)
+
+
+def _checked(X, Z):
+    X = check_array(X, accept_sparse="csr", dtype=np.float64, input_name="X")
+    precision = getattr(Z, "dtype", np.dtype(np.float64))
+    Z = check_array(Z, dtype=np.float64, input_name="Z")
+    check_consistent_length(X, Z)
+    if not sparse.issparse(X):
+        X = X - X.mean(axis=0)
+    epsilon = np.finfo(precision if precision in (np.float32, np.float16) else np.float64).eps
+    return X, (Z, float(epsilon))
+
+
+def _blocks(X, images):
+    """Yield ``(start, changes)`` for blocks of rows against all points; 0 on the diagonal."""
+    Z, epsilon = images
+    n = X.shape[0]
+    squares, image_squares = squared_norms(X), squared_norms(Z)
+    step = max(1, BLOCK // n)
+    for start in range(0, n, step):
+        rows = slice(start, min(start + step, n))
+        before = squared_distances(X, rows, squares)
+        after = squared_distances(Z, rows, image_squares)
+        # Rounding of a product's rows may separate the images of equal points.
+        negligible = (32 * epsilon) ** 2 * (image_squares[rows, None] + image_squares)
+        equal = before == 0
+        with np.errstate(divide="ignore", invalid="ignore"):
+            change = after / before - 1
+        change[equal] = np.where(after[equal] <= negligible[equal], 0.0, np.inf)
+        yield start, change

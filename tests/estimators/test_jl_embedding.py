@@ -1,0 +1,172 @@
+"""DerandJLEmbedding: its promises on the fitted points, and its behaviour as a drop-in."""
+
+import dataclasses
+import warnings
+
+import numpy as np
+import pytest
+from scipy import sparse
+from sklearn.base import clone
+from sklearn.datasets import load_digits
+from sklearn.exceptions import ConvergenceWarning, DataDimensionalityWarning
+from sklearn.random_projection import GaussianRandomProjection, johnson_lindenstrauss_min_dim
+
+from sklearn_derand import DerandJLEmbedding
+from sklearn_derand.metrics import max_distortion
+
+DIGITS = load_digits().data
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    return DerandJLEmbedding(n_components=16, random_state=0).fit(DIGITS[:250])
+
+
+def test_the_promises_hold(fitted):
+    X = DIGITS[:250]
+    assert fitted.certificate_.holds
+    assert fitted.noise_ == 0.0
+    assert fitted.distortion_ == pytest.approx(max_distortion(X, X @ fitted.components_.T), rel=1e-9)
+    assert fitted.distortion_lower_bound_ <= fitted.distortion_ <= fitted.distortion_bound_
+    assert fitted.distortion_ < 0.25
+    draws = [max_distortion(X, GaussianRandomProjection(16, random_state=seed).fit_transform(X)) for seed in range(20)]
+    assert fitted.distortion_ < 0.25 * min(draws)
+
+
+def test_noise_falls_from_the_law_to_nothing(fitted):
+    noise = fitted.history_["noise"]
+    assert noise[0] == pytest.approx(np.sqrt(0.5 / 16))
+    assert noise[-1] == 0.0
+    assert {name: values.shape for name, values in fitted.history_.items()} == dict.fromkeys(
+        ("value", "gradient_norm", "noise", "t"), noise.shape
+    )
+    for t in np.unique(fitted.history_["t"]):
+        value = fitted.history_["value"][fitted.history_["t"] == t]
+        assert np.all(np.diff(value) <= 1e-12)
+
+
+def test_state_is_plain(fitted):
+    for name, value in vars(fitted).items():
+        assert isinstance(value, np.ndarray | int | float | str | bool | dict) or dataclasses.is_dataclass(value), name
+
+
+def test_the_same_seed_gives_the_same_map_and_another_another(fitted):
+    again = clone(fitted).fit(DIGITS[:250])
+    np.testing.assert_array_equal(again.components_, fitted.components_)
+    other = clone(fitted).set_params(random_state=1).fit(DIGITS[:250])
+    assert not np.allclose(other.components_, fitted.components_)
+
+
+def test_a_shift_of_the_points_changes_nothing_much(fitted):
+    """Differences alone count: there is no centring to do, and none is done."""
+    shifted = clone(fitted).fit(DIGITS[:250] + 10.0)
+    assert shifted.distortion_ == pytest.approx(fitted.distortion_, rel=0.05)
+    np.testing.assert_allclose(shifted.transform(np.zeros((1, 64))), 0.0, atol=0)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("form", [np.asarray, sparse.csr_array, sparse.csc_matrix])
+def test_forms_of_input(dtype, form):
+    X = form(DIGITS[:60].astype(dtype))
+    embedding = DerandJLEmbedding(n_components=8, random_state=0)
+    Z = embedding.fit_transform(X)
+    assert isinstance(Z, np.ndarray)
+    assert Z.dtype == embedding.components_.dtype == dtype
+    assert embedding.distortion_ == pytest.approx(max_distortion(X, Z), rel=1e-5)
+    dense = clone(embedding).fit(DIGITS[:60].astype(np.float64))
+    assert embedding.distortion_ == pytest.approx(dense.distortion_, rel=0.02)
+
+
+def test_many_sparse_columns():
+    """The span of n points has n - 1 dimensions; the map on the others is Gaussian, so new points are not lost."""
+    X = sparse.random_array((40, 20_000), density=0.002, format="csr", rng=np.random.default_rng(0))
+    embedding = DerandJLEmbedding(n_components=20, random_state=0).fit(X)
+    assert embedding.certificate_.holds
+    assert embedding.distortion_ < 0.35 < 0.5 < embedding.distortion_bound_
+    new = np.zeros((1, 20_000))
+    unseen = np.flatnonzero(np.asarray(abs(X).sum(axis=0)).ravel() == 0)
+    new[0, unseen] = 1.0
+    length = np.sum(embedding.transform(new) ** 2) / unseen.size
+    assert abs(length - 1) < 4 * np.sqrt(2 / 20)
+
+
+def test_duplicates_and_near_duplicates():
+    X = np.vstack([DIGITS[:40], DIGITS[:5], DIGITS[5:8] + 1e-9])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        embedding = DerandJLEmbedding(n_components=16, random_state=0).fit(X)
+    assert np.isfinite(embedding.distortion_)
+    assert embedding.distortion_ <= embedding.distortion_bound_
+
+
+@pytest.mark.parametrize("X", [np.ones((1, 5)), np.ones((4, 5)), np.ones((1, 5), dtype=np.float32)])
+@pytest.mark.parametrize("n_components", [2, "auto"])
+def test_no_pair_no_distortion(X, n_components):
+    embedding = DerandJLEmbedding(n_components=n_components, random_state=0).fit(X)
+    assert embedding.distortion_ == embedding.distortion_bound_ == embedding.noise_ == 0.0
+    assert embedding.certificate_.holds
+    assert embedding.transform(X).shape == (len(X), embedding.n_components_)
+    assert np.abs(embedding.components_).max() > 0
+
+
+def test_more_components_than_features_warns_and_is_an_isometry():
+    X = DIGITS[:30, 2:6]
+    with pytest.warns(DataDimensionalityWarning, match="n_components=7 is higher than the number of features"):
+        embedding = DerandJLEmbedding(n_components=7, random_state=0).fit(X)
+    assert embedding.components_.shape == (7, 4)
+    assert embedding.distortion_ < 1e-12
+    assert embedding.certificate_.holds
+
+
+def test_too_few_steps_warn():
+    with pytest.warns(ConvergenceWarning, match="gradient norm .* is above tol"):
+        DerandJLEmbedding(n_components=8, max_iter=3, random_state=0).fit(DIGITS[:50])
+
+
+def test_auto_is_verified_and_far_below_the_lemma():
+    X = DIGITS[:120]
+    embedding = DerandJLEmbedding(eps=0.2, random_state=0).fit(X)
+    k = embedding.n_components_
+    assert embedding.distortion_ <= 0.2
+    assert embedding.components_.shape == (k, 64)
+    assert 20 * k < johnson_lindenstrauss_min_dim(120, eps=0.2)
+    fewer = DerandJLEmbedding(n_components=k - 1, random_state=0).fit(X)
+    assert fewer.distortion_ > 0.2
+    assert list(embedding.get_feature_names_out()) == [f"derandjlembedding{i}" for i in range(k)]
+
+
+def test_auto_never_exceeds_the_features():
+    X = np.random.RandomState(0).standard_normal((200, 6))
+    embedding = DerandJLEmbedding(eps=0.01, random_state=0).fit(X)
+    assert embedding.n_components_ == 6
+    assert embedding.distortion_ < 1e-12
+
+
+def test_inverse(fitted):
+    Z = fitted.transform(DIGITS[:10])
+    kept = clone(fitted).set_params(compute_inverse_components=True, max_iter=300).fit(DIGITS[:60])
+    assert kept.inverse_components_.shape == (64, 16)
+    np.testing.assert_allclose(fitted.transform(fitted.inverse_transform(Z)), Z, atol=1e-9)
+    images = kept.transform(DIGITS[:10])
+    np.testing.assert_allclose(kept.transform(kept.inverse_transform(images)), images, atol=1e-9)
+
+
+def test_input_is_left_alone():
+    X = DIGITS[:40].copy()
+    X.flags.writeable = False
+    DerandJLEmbedding(n_components=8, random_state=0).fit(X)
+    np.testing.assert_array_equal(X, DIGITS[:40])
+
+
+@pytest.mark.parametrize("name, value", [("eps", 0.0), ("n_components", 0), ("solver", "sgd"), ("tol", -1.0)])
+def test_bad_parameters(name, value):
+    with pytest.raises(ValueError, match=f"The '{name}' parameter"):
+        DerandJLEmbedding(**{name: value}).fit(DIGITS[:20])
+
+
+def test_seeds_shared_between_data_and_projection():
+    """Gaussian data of seed s must not meet the same Gaussian numbers in the map of random_state s."""
+    X = np.random.RandomState(3).standard_normal((16, 200))
+    components = DerandJLEmbedding(n_components=8, random_state=3).fit(X).components_
+    unit = lambda rows: rows / np.linalg.norm(rows, axis=1, keepdims=True)  # noqa: E731
+    assert np.abs(unit(components) @ unit(X).T).max() < 0.6

@@ -1,0 +1,277 @@
+"""Maximum cut: a labelling, a proof of how good it is, and a certificate of the descent."""
+
+import time
+from dataclasses import replace
+from numbers import Integral, Real
+
+import numpy as np
+from scipy import sparse
+from sklearn.base import ClusterMixin
+from sklearn.callback import with_callbacks
+from sklearn.metrics import pairwise_distances
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_array, column_or_1d, validate_data
+
+from sklearn_derand.estimators._base import DerandomizedEstimator
+from sklearn_derand.metrics import cut_value
+
+
+class DerandMaxCut(ClusterMixin, DerandomizedEstimator):
+    r"""Split the vertices of a weighted graph in two so that the weight between the sides is large.
+
+    Random-hyperplane rounding (Goemans and Williamson 1995) gives vertex ``i`` the sign of ``v_i . z``, ``z`` normal.
+    Here the law is derandomised: means ``mu_i`` are added and
+
+    .. math:: E\,\mathrm{cut}(\mu, V) = \sum_{i<j} w_{ij} P(\mathrm{sign}(\mu_i + v_i \cdot z) \ne
+              \mathrm{sign}(\mu_j + v_j \cdot z))
+
+    is raised while the noise ``V`` goes to 0, where the labels are the signs of ``mu``. The relaxation behind ``V``
+    also gives an upper bound on *every* cut.
+
+    Parameters
+    ----------
+    metric : str, default="euclidean"
+        ``"precomputed"``: ``X`` is the symmetric matrix of weights, dense or sparse, of any sign; its diagonal is
+        ignored. Otherwise weights are the pairwise distances of the rows of ``X``: *far* points are put on different
+        sides, so a similarity (an RBF kernel, say) is the wrong thing to pass as ``"precomputed"``.
+    rank : int or "auto", default="auto"
+        Columns of ``V``. ``"auto"``: ``ceil(sqrt(2 n))``, at most 24.
+    n_init : int or "auto", default="auto"
+        Descents, each from its own hyperplane. ``"auto"``: 16, fewer on large dense graphs; with ``max_time``, rounds
+        of 16 until the time is used.
+    init : array-like of shape (n_nodes,) or None, default=None
+        A labelling to start from as well; the result is at least as good.
+    polish : {"auto", "annealing", "tabu", "one_flip"} or None, default="auto"
+        What is done to the cuts of the descents. ``"annealing"`` and ``"tabu"`` need
+        ``pip install 'sklearn_derand[maxcut]'``; ``"auto"`` is annealing where that is installed, else
+        ``"one_flip"``. ``None`` stops at one-flip local optima of the descents' cuts, as does ``"one_flip"`` with
+        random kicks in addition.
+    max_time : float or None, default=None
+        Wall-clock seconds after which the best cut so far is returned. Results then depend on the machine's speed.
+    solver : {"lbfgs", "trust_region", "perturbed_gradient", "hessian_descent"}, default="lbfgs"
+        Solver of the last stretch of the descent, at ``V = 0``.
+    max_iter : int, default=1000
+        Most steps of it.
+    tol, curvature_tol : float, default=1e-5, 1e-3
+        What the certificate asks.
+    device : {"cpu", "cuda", "auto"}, default="cpu"
+        Where the descents run.
+    random_state : int, RandomState instance or None, default=None
+        Source of all randomness.
+
+    Attributes
+    ----------
+    labels_ : ndarray of shape (n_nodes,), int64
+        0 or 1; ``labels_[0] == 0``. All 0 where no cut beats the empty one.
+    cut_value_ : float
+        Recomputed from ``labels_``.
+    expected_cut_ : float
+        Mean cut of a random hyperplane through ``embedding_``, in closed form. ``cut_value_ >= expected_cut_`` always.
+    upper_bound_ : float
+        No cut is larger. For integer weights rounded down.
+    gap_ : float
+        ``(upper_bound_ - cut_value_) / |upper_bound_|``, 0 when both are 0.
+    bound_method_ : {"dense", "sparse", "lanczos"}
+        How the eigenvalue behind ``upper_bound_`` was bounded.
+    bound_failure_probability_ : float
+        0.0 for a factorisation; for Lanczos, the chance over its random start that the bound is false.
+    embedding_ : ndarray of shape (n_nodes, rank)
+        Unit vectors of the relaxation.
+    noise_ : float
+        Largest row norm of ``V`` at the end of the descent: 0.0.
+    polish_ : str or None
+        The polish used.
+    certificate_ : Certificate
+        Of ``f(mu, V) = -E cut`` with smoothing 0.1, at ``V = 0`` and the ``mu`` where the descent ended. The mean
+        block is certified; it speaks for all of ``(mu, V)``, of any rank, since ``f`` is even in ``V`` (gradient and
+        cross block vanish) and by Stein's lemma its Hessian in ``V`` is that in ``mu``, once for each column.
+        ``initial_value`` is ``-expected_cut_``, and ``value`` is never above it.
+    certified_params_ : ndarray of shape (n_nodes,)
+        That ``mu``.
+    history_ : dict of ndarray
+        ``value``, ``gradient_norm``, ``noise`` of the best descent, at points along the way.
+    n_iter_ : int
+        Steps of the descent.
+    n_features_in_ : int
+        Columns of ``X``.
+    feature_names_in_ : ndarray of str
+        Where ``X`` has them.
+
+    Notes
+    -----
+    *What is not certified.* Second-order stationarity says nothing of the quality of a cut: where all ``|mu_i|`` are
+    large, ``f`` is flat, and every labelling is such a point. What protects the user is the descent from the
+    hyperplane law (``cut_value_ >= expected_cut_``), one-flip optimality, and ``upper_bound_``.
+
+    References
+    ----------
+    M. X. Goemans, D. P. Williamson, "Improved approximation algorithms for maximum cut and satisfiability problems
+    using semidefinite programming", J. ACM 42 (1995) 1115-1145.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_derand import DerandMaxCut
+    >>> pentagon = np.roll(np.eye(5), 1, axis=1) + np.roll(np.eye(5), -1, axis=1)
+    >>> cut = DerandMaxCut(metric="precomputed", random_state=0).fit(pentagon)
+    >>> cut.cut_value_, cut.upper_bound_
+    (4.0, 4.0)
+    >>> cut.certificate_.holds
+    True
+    """
+
+    _parameter_constraints: dict = {
+        **DerandomizedEstimator._parameter_constraints,
+        "metric": [StrOptions({"cityblock", "cosine", "euclidean", "l1", "l2", "manhattan", "precomputed"})],
+        "rank": [Interval(Integral, 2, None, closed="left"), StrOptions({"auto"})],
+        "n_init": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
+        "init": ["array-like", None],
+        "polish": [StrOptions({"auto", "annealing", "tabu", "one_flip"}), None],
+        "max_time": [Interval(Real, 0, None, closed="neither"), None],
+    }
+
+    def __init__(
+        self,
+        metric="euclidean",
+        *,
+        rank="auto",
+        n_init="auto",
+        init=None,
+        polish="auto",
+        max_time=None,
+        solver="lbfgs",
+        max_iter=1000,
+        tol=1e-5,
+        curvature_tol=1e-3,
+        device="cpu",
+        random_state=None,
+    ):
+        self.metric = metric
+        self.rank = rank
+        self.n_init = n_init
+        self.init = init
+        self.polish = polish
+        self.max_time = max_time
+        self.solver = solver
+        self.max_iter = max_iter
+        self.tol = tol
+        self.curvature_tol = curvature_tol
+        self.device = device
+        self.random_state = random_state
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.input_tags.pairwise = self.metric == "precomputed"
+        return tags
+
+    @with_callbacks
+    def fit(self, X, y=None):
+        """Cut the graph.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_nodes, n_nodes) or (n_samples, n_features)
+            Weights if ``metric="precomputed"``, else points.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self : DerandMaxCut
+            Fitted.
+        """
+        started = time.monotonic()
+        self._validate_params()
+        weights = self._validate_weights(X)
+        init = self._validate_init(weights.shape[0])
+        from sklearn_derand.engine.threads import limit_threads
+        from sklearn_derand.estimators._cut_search import CutSearch
+
+        search = CutSearch(
+            weights,
+            rank=self.rank,
+            n_init=self.n_init,
+            init=init,
+            polish=self.polish,
+            device=self.device,
+            seeds=self._draw_seeds(4),
+            time_left=None if self.max_time is None else lambda: started + self.max_time - time.monotonic(),
+        )
+        with limit_threads(1):
+            search.relax()
+            search.bound()
+            search.descend()
+            self._certify(search)
+        self._read_off(search, weights)
+        return self
+
+    def _certify(self, search):
+        """Finish the best descent at ``V = 0`` with the engine, never above the value of the hyperplane law."""
+        for start in search.mean_starts():
+            solution = self._minimize(search.mean_block(), start, seed=search.seeds[3])
+            if solution.value <= -search.expected_cut:
+                break
+        history = search.history()
+        for name in ("value", "gradient_norm"):
+            history[name] = np.concatenate([history[name], solution.history[name]])
+        history["noise"] = np.concatenate([history["noise"], np.zeros(solution.history["value"].size)])
+        certificate = replace(solution.certificate, initial_value=-search.expected_cut)
+        self._report(certificate, solution.params, history, search.n_steps + solution.n_iter, solution.status)
+
+    def _read_off(self, search, weights):
+        """Publish the labels and recompute their value from them."""
+        self.labels_ = (search.signs != search.signs[0]).astype(np.int64)
+        self.cut_value_ = cut_value(weights, self.labels_)
+        self.expected_cut_ = search.expected_cut
+        if self.cut_value_ < self.expected_cut_:
+            raise RuntimeError(
+                f"The cut {self.cut_value_!r} is below the expectation {self.expected_cut_!r} that it was derandomised "
+                "from; this should be impossible, please report it with the weights."
+            )
+        self.upper_bound_ = max(search.dual.value, self.cut_value_ if search.dual.failure_probability else -np.inf)
+        self.bound_method_ = search.dual.method
+        self.bound_failure_probability_ = search.dual.failure_probability
+        difference = self.upper_bound_ - self.cut_value_
+        self.gap_ = 0.0 if difference == 0 else float(difference / max(abs(self.upper_bound_), np.finfo(float).tiny))
+        self.embedding_ = search.vectors
+        self.noise_ = 0.0
+        self.polish_ = search.polish
+
+    def _validate_weights(self, X):
+        X = validate_data(
+            self, X, accept_sparse=["csr", "csc", "coo"], dtype=np.float64, ensure_min_samples=2, ensure_min_features=1
+        )
+        if self.metric != "precomputed":
+            X = pairwise_distances(X, metric=self.metric)
+            X = 0.5 * (X + X.T)
+        if X.shape[0] != X.shape[1]:
+            raise ValueError(
+                f"metric='precomputed' needs a square matrix of weights, got shape {X.shape}. Make an edge list one by "
+                "scipy.sparse.coo_array((w, (i, j)), shape=(n, n)) plus its transpose; points go with "
+                "metric='euclidean'."
+            )
+        weights = sparse.csr_array(X, copy=True)
+        weights.sum_duplicates()
+        if weights.diagonal().any():
+            weights.setdiag(0.0)
+        weights.eliminate_zeros()
+        asymmetry = abs(weights - weights.T).max()
+        if asymmetry > 1e-8 * abs(weights).max():
+            raise ValueError(
+                f"metric='precomputed' needs symmetric weights; W and its transpose differ by {asymmetry:.3g}. Pass "
+                "W + W.T if each edge is stored once, or 0.5 * (W + W.T) to average both directions."
+            )
+        return weights if asymmetry == 0 else sparse.csr_array(0.5 * (weights + weights.T))
+
+    def _validate_init(self, n_nodes):
+        if self.init is None:
+            return None
+        init = column_or_1d(check_array(self.init, ensure_2d=False, dtype=None))
+        values, side = np.unique(init, return_inverse=True)
+        if init.shape[0] != n_nodes or values.size > 2:
+            raise ValueError(
+                f"init must be a labelling of the {n_nodes} nodes with at most two values; "
+                f"got {init.shape[0]} entries with {values.size} values."
+            )
+        return 2.0 * side - 1.0

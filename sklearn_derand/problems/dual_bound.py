@@ -1,0 +1,136 @@
+r"""An upper bound on every cut, from any unit vectors.
+
+With ``L`` the weighted Laplacian and any ``y``,
+
+.. math:: \mathrm{maxcut} \le \sum_i y_i - n\,\ell \quad\text{for every}\quad
+          \ell \le \lambda_{\min}(\mathrm{Diag}(y) - L / 4),
+
+because a cut is ``x' L x / 4`` with ``x`` of signs, so ``sum y - cut = x' (Diag(y) - L/4) x >= n l``. The best ``y``
+for given unit vectors is ``y_i = ((L / 4) V)_i . v_i``; then ``Diag(y) - L/4 = (W + Diag(c)) / 4`` with
+``c_i = -(W V)_i . v_i``, and ``sum y`` is the value of the relaxation.
+
+The eigenvalue is bounded from *below*: by a factorisation whose pivots are all positive where that is affordable,
+else by what the caller passes in (Lanczos from a random start, with its failure probability). A Ritz value minus its
+residual is no bound: a small residual places some eigenvalue, not the least.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+from scipy.linalg import lapack
+from scipy.sparse.csgraph import reverse_cuthill_mckee
+from scipy.sparse.linalg import splu
+
+DENSE_LIMIT = 3000
+"""Largest order that is factorised densely: 72 MB and about 0.7 s an attempt."""
+
+ENVELOPE_LIMIT = 60_000_000
+"""Largest envelope (after reverse Cuthill-McKee) for which a sparse factorisation is tried; it bounds the fill."""
+
+
+@dataclass(frozen=True)
+class DualBound:
+    """An upper bound on the maximum cut and where it comes from.
+
+    Attributes
+    ----------
+    value : float
+        The bound.
+    method : {"dense", "sparse", "lanczos"}
+        How the eigenvalue was bounded.
+    failure_probability : float
+        0.0 for a factorisation.
+    """
+
+    value: float
+    method: str
+    failure_probability: float
+
+
+def dual_bound(weights, vectors, lanczos, *, relative_accuracy=2e-5):
+    """Bound the maximum cut from above.
+
+    Parameters
+    ----------
+    weights : csr_array of shape (n_nodes, n_nodes)
+        Symmetric, zero diagonal, any sign.
+    vectors : ndarray of shape (n_nodes, rank)
+        Unit rows, float64; the closer to the optimum of the relaxation, the tighter the bound. Never invalid.
+    lanczos : callable
+        ``(matrix, threshold) -> (lower_bound, failure_probability)`` of the least eigenvalue of a sparse matrix;
+        called only where no factorisation is affordable. It may return less than ``threshold``.
+    relative_accuracy : float, default=2e-5
+        Slack given away at once, relative to ``sum |w|``; the bound is looser only as far as ``vectors`` are.
+
+    Returns
+    -------
+    DualBound
+        With integer weights the value is rounded down to an integer: so is every cut.
+    """
+    n = weights.shape[0]
+    along = np.einsum("ij,ij->i", weights @ vectors, vectors)
+    degrees = np.asarray(weights.sum(axis=1)).ravel()
+    slack_matrix = ((weights - sparse.diags_array(along)) * 0.25).tocsc()
+    total = float(np.sum(degrees - along)) / 4
+    magnitude = float(np.abs(weights.data).sum())
+    if magnitude == 0:
+        return DualBound(0.0, "dense", 0.0)
+    start = relative_accuracy * magnitude / 2 / n
+    factorise = _affordable_factorisation(slack_matrix)
+    if factorise is None:
+        least, probability = lanczos(slack_matrix, -start)
+        method = "lanczos"
+    else:
+        least, probability = _shift_by_trial(slack_matrix, factorise, start), 0.0
+        method = "sparse" if factorise is _sparse_positive else "dense"
+    # n l and the sums above, in float64: n + 64 units in the last place of their magnitudes.
+    rounding = (n + 64) * np.finfo(np.float64).eps * magnitude
+    value = total - n * min(least, 0.0) + rounding
+    if np.all(weights.data == np.rint(weights.data)):
+        value = float(np.floor(value))
+    return DualBound(value, method, probability)
+
+
+def _affordable_factorisation(matrix):
+    n = matrix.shape[0]
+    if n <= 200:
+        return _dense_positive
+    pattern = sparse.csr_array(matrix)
+    order = reverse_cuthill_mckee(pattern, symmetric_mode=True)
+    position = np.empty(n, dtype=np.int64)
+    position[order] = np.arange(n)
+    entries = pattern.tocoo()
+    reach = np.arange(n)
+    np.minimum.at(reach, position[entries.row], position[entries.col])
+    envelope = int(np.sum(np.arange(n) - reach))
+    if envelope <= ENVELOPE_LIMIT and (n > DENSE_LIMIT or envelope <= n * n // 8):
+        return _sparse_positive
+    return _dense_positive if n <= DENSE_LIMIT else None
+
+
+def _shift_by_trial(matrix, factorise, start):
+    # Positive pivots of S + d I show lambda_min(S) >= -d up to rounding: take the least d of a geometric ladder.
+    n = matrix.shape[0]
+    eps = np.finfo(np.float64).eps
+    diagonal = matrix.diagonal()
+    ceiling = float(np.max(np.abs(matrix).sum(axis=1)))  # Gershgorin: always sufficient
+    shift = start
+    while shift < ceiling and not factorise(matrix + shift * sparse.eye_array(n, format="csc")):
+        shift *= 2.0
+    shift = min(shift, ceiling)
+    return -shift - 4 * (n + 1) * eps * float(np.sum(np.abs(diagonal)) + n * shift)
+
+
+def _dense_positive(matrix):
+    _, info = lapack.dpotrf(matrix.toarray(), lower=1, overwrite_a=1)
+    return info == 0
+
+
+def _sparse_positive(matrix):
+    # No pivoting off the diagonal, one permutation for rows and columns: L U = L D L', and D > 0 shows A > 0.
+    try:
+        factors = splu(matrix, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
+    except RuntimeError:  # exactly singular
+        return False
+    return bool(np.array_equal(factors.perm_r, factors.perm_c) and factors.U.diagonal().min() > 0)

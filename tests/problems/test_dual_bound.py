@@ -1,0 +1,81 @@
+"""The dual bound: above every cut, tight at the optimum, whatever factorisation shows it."""
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from sklearn_derand.problems import dual_bound as module
+from sklearn_derand.problems.dual_bound import dual_bound
+from sklearn_derand.problems.vector_relaxation import default_rank, random_unit_vectors, solve_relaxation
+
+from .graphs import maximum_cut, random_graph
+
+
+def no_lanczos(matrix, threshold):
+    raise AssertionError("a factorisation is affordable here")
+
+
+def eigenvalue(matrix, threshold):
+    return np.linalg.eigvalsh(matrix.toarray())[0] - 1e-9, 1e-6
+
+
+def solve(weights, tol=1e-6):
+    n = weights.shape[0]
+    return solve_relaxation(weights, random_unit_vectors(n, default_rank(n), np.random.RandomState(0)), tol=tol)
+
+
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize("seed", range(5))
+def test_valid_for_any_vectors(signed, seed):
+    weights = random_graph(11, 0.6, signed, seed=seed)
+    best = maximum_cut(weights)
+    for vectors in (random_unit_vectors(11, 3, np.random.RandomState(seed)), solve(weights, 0.3), solve(weights)):
+        assert dual_bound(weights, vectors, no_lanczos).value >= best
+
+
+def test_negative_weights_only():
+    weights = random_graph(10, 0.7, seed=1) * -1.0
+    bound = dual_bound(weights, solve(weights), no_lanczos).value
+    assert 0 <= bound <= 1e-3 * abs(weights).sum()
+
+
+def test_tight_at_the_optimum():
+    weights = random_graph(60, 0.2, seed=0)
+    vectors = solve(weights)
+    primal = 0.25 * (weights.sum() - np.sum(vectors * (weights @ vectors)))
+    assert primal <= dual_bound(weights, vectors, no_lanczos).value <= primal * 1.0001
+
+
+@pytest.mark.parametrize("method", ["dense", "sparse", "lanczos"])
+def test_methods_agree(method, monkeypatch):
+    weights = random_graph(250, 0.015, signed=True, seed=4)
+    monkeypatch.setattr(module, "DENSE_LIMIT", 1000 if method == "dense" else 10)
+    monkeypatch.setattr(module, "ENVELOPE_LIMIT", 10**9 if method == "sparse" else -1)
+    found = dual_bound(weights, solve(weights), eigenvalue)
+    assert found.method == method
+    assert found.failure_probability == (1e-6 if method == "lanczos" else 0.0)
+    exact = np.linalg.eigvalsh
+    along = np.einsum("ij,ij->i", weights @ solve(weights), solve(weights))
+    slack = (weights - sparse.diags_array(along)).toarray() / 4
+    reference = (weights.sum() - along.sum()) / 4 - 250 * min(0.0, exact(slack)[0])
+    assert reference - 1e-6 <= found.value <= reference + 1e-4 * abs(weights).sum()
+
+
+@pytest.mark.parametrize("positive", [module._dense_positive, module._sparse_positive])
+def test_positive_pivots_tell_definite_from_indefinite(positive):
+    rng = np.random.default_rng(0)
+    basis, _ = np.linalg.qr(rng.normal(size=(30, 30)))
+    for least in (1e-9, -1e-9, -1.0):
+        matrix = basis @ np.diag([least, *np.linspace(0.1, 1, 29)]) @ basis.T
+        assert positive(sparse.csc_array(0.5 * (matrix + matrix.T))) == (least > 0)
+
+
+def test_integer_weights_give_an_integer():
+    weights = random_graph(12, 0.7, signed=True, seed=3, integer=True)
+    found = dual_bound(weights, solve(weights), no_lanczos).value
+    assert found == int(found) >= maximum_cut(weights)
+    assert dual_bound(weights * 0.999, solve(weights), no_lanczos).value < 0.999 * (found + 1)
+
+
+def test_no_edges():
+    assert dual_bound(sparse.csr_array((3, 3)), np.eye(3), no_lanczos).value == 0.0

@@ -1,0 +1,476 @@
+"""Multi-index regression by a student network taken to a certified second-order stationary point."""
+
+from __future__ import annotations
+
+from numbers import Integral, Real
+
+import numpy as np
+from scipy.special import expit, ndtr
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, MultiOutputMixin, RegressorMixin, TransformerMixin
+from sklearn.callback import with_callbacks
+from sklearn.utils._param_validation import Interval, InvalidParameterError, StrOptions
+from sklearn.utils.parallel import Parallel, delayed
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+from sklearn_derand.estimators._base import DerandomizedEstimator
+from sklearn_derand.estimators._student_choice import choose
+from sklearn_derand.estimators._student_data import StudentData, prepare_data
+from sklearn_derand.estimators._student_search import (
+    StudentSpec,
+    check_loss,
+    descend,
+    leading_directions,
+    orthonormal_rows,
+    refinement_penalty,
+    refinement_start,
+)
+from sklearn_derand.estimators._student_solver import student_solver
+
+ACTIVATIONS = {
+    "tanh": np.tanh,
+    "gelu": lambda x: x * ndtr(x),
+    "softplus": lambda x: np.logaddexp(0.0, x),
+    "silu": lambda x: x * expit(x),
+    "smooth_relu": lambda x: np.logaddexp(0.0, 10.0 * x) / 10.0,
+}
+LOSSES = {"squared_error", "pseudo_huber", "log_cosh", "poisson"}
+
+DISCOVERY_TOL = 1e-3
+"""Gradient norm of the full student. It only serves to find the directions, which the refined student, taken to
+``tol``, finds again; the sample's departure from Stein's identity is larger than this by far."""
+
+
+class MultiIndexStudentRegressor(
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    RegressorMixin,
+    MultiOutputMixin,
+    DerandomizedEstimator,
+):
+    r"""Regression on few linear indices of the inputs, ``y = h(U x) + noise``, link and subspace unknown.
+
+    A student network with a penalty on its first layer,
+
+    .. math:: R_n(\theta) = \sum_i w_i \ell(f_\theta(z_i), y_i) + \alpha \|W_1\|_F^2
+        + \text{decay} \sum_{l > 1} \|W_l\|_F^2, \qquad z_i = \text{whitened } x_i,
+
+    is taken to a certified second-order stationary point with all weights and biases trained [1]_. The leading
+    eigenvectors of its average gradient outer product are the directions; a second student, whose first
+    layer has rank ``n_components`` and starts from them, is taken to a stationary point of its own and
+    predicts. Columns may be correlated, scaled, constant or repeated: inputs are centred and whitened inside.
+
+    *What is certified:* that the returned point is, in float64, a second-order stationary point of the penalised
+    risk *of this sample*; ``certificate_`` for the student that predicts and ``discovery_certificate_`` for
+    the full one. Not certified: the risk of the population, that the minimum is global, or that the teacher was
+    found. Theorem 4.1 of [1]_ says that for Gaussian inputs and infinitely many rows the first layer has no
+    part outside the teacher's subspace; it does not say that it fills that subspace. A student whose link can only
+    be the second Hermite polynomial, shown a teacher that is the fourth, has uncorrelated gradients: its first
+    layer vanishes, no part of it is outside the subspace, and nothing is learned.
+
+    ``noise_ <= noise_bound_`` is the sample form of the lemma, an exact inequality whose ``stein_gap_`` measures
+    how far the sample is from Gaussian and infinite. With the fitted subspace in place of the true one,
+    which is not known, it explains a measured ``noise_``; it guarantees nothing about the teacher.
+
+    Parameters
+    ----------
+    n_components : int or "auto", default="auto"
+        Number of indices k. "auto": the smallest k that predicts held-out rows within one standard error of the
+        best, all features where nothing smaller serves.
+    hidden_layer_sizes : int or tuple of int, default=(32,)
+        Widths of the hidden layers.
+    activation : {"tanh", "gelu", "softplus", "silu", "smooth_relu"}, default="tanh"
+        Smooth, so that curvature means something. "smooth_relu" is ``softplus(10 x) / 10``.
+    loss : {"squared_error", "pseudo_huber", "log_cosh", "poisson"} or callable, default="squared_error"
+        The first three see y scaled to unit variance and behave as ``r**2 / 2`` near 0; "poisson" has the
+        log link. A callable ``(prediction, target) -> loss of each row`` takes torch tensors of shape
+        (n_samples, n_outputs) in the units of y and must be twice differentiable.
+    alpha : float or "auto", default="auto"
+        First-layer penalty of the full student, the lemma's lambda; the refined student has ``min(1, 20 / n_samples)``
+        of it.
+        "auto": the best of 0.01, 0.03, 0.1 on held-out rows.
+    weight_decay : float, default=1e-4
+        Penalty of the other weights. Biases are never penalised.
+    n_init : int, default=1
+        Random starts of the full student; the lowest risk is kept.
+    n_jobs : int or None, default=None
+        Processes over which starts are spread. The result does not depend on it.
+    warm_start : bool, default=False
+        Start from the last fit's networks where shapes agree, instead of at random.
+    validation_fraction : float, default=0.2
+        Part of the rows set aside for the choices called "auto"; the final fit sees all rows.
+    train_bias : bool, default=True
+        False fixes the first layer's biases at 0, where the lemma fails: the paper's contrast.
+    refine : bool, default=True
+        False predicts with the full student; ``components_`` are then its leading directions.
+    solver : {"lbfgs", "trust_region", "perturbed_gradient", "hessian_descent"}, default="lbfgs"
+        What descends.
+    max_iter : int, default=2000
+        Most accepted steps of each descent.
+    tol : float, default=1e-5
+        Gradient norm asked of the student that predicts. The full student that precedes it is taken to
+        ``max(tol, 1e-3)``.
+    curvature_tol : float, default=1e-3
+        Negative curvature allowed; lowered to the first-layer penalty where that is smaller, since the
+        lemma needs it below twice the penalty.
+    device : {"cpu", "cuda", "auto"}, default="cpu"
+        Where the descents run.
+    random_state : int, RandomState instance or None, default=None
+        Source of all randomness.
+
+    Attributes
+    ----------
+    components_ : ndarray of shape (n_components_, n_features_in_)
+        Orthonormal rows spanning the indices in the units of X, ordered by how much of the prediction's
+        squared gradient they carry; the largest entry of each is positive.
+    mean_ : ndarray of shape (n_features_in_,)
+        Weighted mean of the training rows.
+    n_components_ : int
+        Number of indices.
+    explained_gradient_ratio_ : ndarray of shape (n_features_in_,)
+        Spectrum of the full student's average gradient outer product in whitened coordinates, decreasing,
+        sum 1: a gap after the k-th entry speaks for k indices.
+    coefs_, intercepts_ : list of ndarray
+        The student that predicts, in the units of X and y, as in ``MLPRegressor``.
+    certificate_ : Certificate
+        Evidence for the student that predicts.
+    certified_params_ : ndarray of shape (n_params,)
+        The point that it speaks of (whitened coordinates).
+    discovery_coefs_, discovery_intercepts_ : list of ndarray
+        The full student, on whitened inputs and scaled targets.
+    discovery_certificate_ : Certificate
+        Evidence for the full student.
+    noise_ : float
+        Frobenius norm of the full student's first layer outside the fitted subspace.
+    noise_bound_ : float
+        ``(||dR_n/dW_perp|| + stein_gap_) / (2 alpha_ + lambda_min(Hess_b R_n))``, inf where the denominator
+        is not positive; ``noise_`` never exceeds it.
+    stein_gap_ : float
+        Norm of the difference between the two sides of Stein's identity on this sample.
+    alpha_ : float
+        First-layer penalty used.
+    loss_ : float
+        Weighted mean loss of the student that predicts, without penalties.
+    history_ : dict of str to ndarray
+        ``value`` and ``gradient_norm`` of the accepted steps of the student that predicts.
+    n_iter_ : int
+        Accepted steps of all final descents.
+    n_features_in_ : int
+        Columns of X.
+    feature_names_in_ : ndarray of str
+        Their names, where X has names.
+
+    References
+    ----------
+    .. [1] Tsikouras, Pantis, Mitliagkas, Tzamos. A Derandomization Framework for Structure Discovery:
+       Applications in Neural Networks and Beyond. ICLR 2026. arXiv 2510.19382.
+
+    Examples
+    --------
+    >>> from sklearn_derand import MultiIndexStudentRegressor
+    >>> from sklearn_derand.datasets import make_multi_index
+    >>> from sklearn_derand.metrics import subspace_distance
+    >>> X, y, U = make_multi_index(400, 6, 1, link="square", noise=0.1, coef=True, random_state=0)
+    >>> student = MultiIndexStudentRegressor(n_components=1, alpha=0.01, random_state=0).fit(X, y)
+    >>> student.certificate_.holds
+    True
+    >>> subspace_distance(student.components_, U) < 0.05
+    True
+    >>> student.transform(X).shape
+    (400, 1)
+    """
+
+    _parameter_constraints: dict = {
+        **DerandomizedEstimator._parameter_constraints,
+        "n_components": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
+        "activation": [StrOptions(set(ACTIVATIONS))],
+        "loss": [StrOptions(LOSSES), callable],
+        "alpha": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],
+        "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "n_init": [Interval(Integral, 1, None, closed="left")],
+        "n_jobs": [Integral, None],
+        "warm_start": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "train_bias": ["boolean"],
+        "refine": ["boolean"],
+    }
+
+    def __init__(
+        self,
+        n_components="auto",
+        *,
+        hidden_layer_sizes=(32,),
+        activation="tanh",
+        loss="squared_error",
+        alpha="auto",
+        weight_decay=1e-4,
+        n_init=1,
+        n_jobs=None,
+        warm_start=False,
+        validation_fraction=0.2,
+        train_bias=True,
+        refine=True,
+        solver="lbfgs",
+        max_iter=2000,
+        tol=1e-5,
+        curvature_tol=1e-3,
+        device="cpu",
+        random_state=None,
+    ):
+        self.n_components = n_components
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.loss = loss
+        self.alpha = alpha
+        self.weight_decay = weight_decay
+        self.n_init = n_init
+        self.n_jobs = n_jobs
+        self.warm_start = warm_start
+        self.validation_fraction = validation_fraction
+        self.train_bias = train_bias
+        self.refine = refine
+        self.solver = solver
+        self.max_iter = max_iter
+        self.tol = tol
+        self.curvature_tol = curvature_tol
+        self.device = device
+        self.random_state = random_state
+
+    @with_callbacks
+    def fit(self, X, y, sample_weight=None):
+        """Fit the student.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Dense inputs.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Targets.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            Non-negative weights; a row of weight 0 is left out.
+
+        Returns
+        -------
+        self
+            Fitted.
+        """
+        data, spec = self._pose(X, y, sample_weight)
+        n_features = data.inputs.shape[1]
+        seeds = self._draw_seeds(self.n_init + 2)
+        choice = choose(
+            data,
+            spec,
+            n_components=None if self.n_components == "auto" else int(self.n_components),
+            alpha=None if self.alpha == "auto" else float(self.alpha),
+            validation_fraction=self.validation_fraction,
+            seed=seeds[-1],
+        )
+        full_risk = spec.risk(data, None, choice.alpha)
+        full = self._discover(full_risk, spec, seeds[:-2])
+        values, vectors = leading_directions(full_risk, full.params)
+        total = values.sum()
+        # A student that learned a constant has no gradient: no direction is preferred.
+        self.explained_gradient_ratio_ = values / total if total > 0 else np.full(n_features, 1.0 / n_features)
+        directions = vectors[: choice.n_components]
+        risk, solution = full_risk, full
+        if self.refine:
+            risk, solution = self._refine(data, spec, choice, full_risk, full, directions, seeds[-2])
+            if choice.n_components < n_features:
+                directions = orthonormal_rows(risk.network.unpack(solution.params)[0].cpu().numpy())
+        self._read_off(data, choice, full_risk, full, risk, solution, directions)
+        return self
+
+    def _pose(self, X, y, sample_weight) -> tuple[StudentData, StudentSpec]:
+        """Check everything, before any work, and bring the data into the lemma's coordinates."""
+        from sklearn_derand.engine.tensors import resolve_device
+
+        if isinstance(self.activation, str) and self.activation == "relu":
+            raise InvalidParameterError(
+                "activation='relu' has a kink, so that second-order stationarity means nothing; "
+                "use activation='smooth_relu', its smooth version."
+            )
+        self._validate_params()
+        X, y = validate_data(
+            self,
+            X,
+            y,
+            dtype=[np.float64, np.float32],
+            multi_output=True,
+            y_numeric=True,
+            ensure_min_samples=2,
+        )
+        weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+        hidden = self._hidden_layer_sizes()
+        if self.n_components != "auto":
+            if self.n_components > X.shape[1]:
+                raise ValueError(
+                    f"n_components={self.n_components} exceeds the {X.shape[1]} features of X; "
+                    "ask for at most n_features indices, or use n_components='auto'."
+                )
+            if self.n_components > X.shape[0]:
+                raise ValueError(
+                    f"n_components={self.n_components} exceeds the {X.shape[0]} rows of X; "
+                    "give more rows or ask for fewer indices."
+                )
+        self._y_ndim = y.ndim
+        data = prepare_data(X, y.reshape(len(y), -1), weights, self.loss)
+        spec = StudentSpec(
+            hidden_layer_sizes=hidden,
+            activation=self.activation,
+            loss=self.loss,
+            weight_decay=float(self.weight_decay),
+            train_bias=self.train_bias,
+            device=resolve_device(self.device),
+            solver=self.solver,
+            max_iter=self.max_iter,
+        )
+        if callable(self.loss):
+            check_loss(data, spec)
+        return data, spec
+
+    def _hidden_layer_sizes(self) -> tuple[int, ...]:
+        sizes = self.hidden_layer_sizes
+        sizes = (sizes,) if isinstance(sizes, Integral) else tuple(sizes)
+        if not sizes or any(not isinstance(size, Integral) or size < 1 for size in sizes):
+            raise ValueError(
+                f"hidden_layer_sizes={self.hidden_layer_sizes!r} must hold at least one width, each an integer >= 1; "
+                "for a linear model use Ridge."
+            )
+        return tuple(int(size) for size in sizes)
+
+    def _discover(self, risk, spec, seeds):
+        """Full student: the start of lowest risk, by (value, index) so that ``n_jobs`` cannot matter."""
+        settings = {
+            "tol": max(self.tol, DISCOVERY_TOL),
+            "curvature_tol": min(self.curvature_tol, risk.alpha),
+        }
+        start = self._previous("discovery_", risk.network)
+        if start is not None:
+            return descend(risk, spec, start, seeds[0], **settings)
+        if len(seeds) == 1:
+            return descend(risk, spec, None, seeds[0], **settings)
+        solutions = Parallel(n_jobs=self.n_jobs)(delayed(descend)(risk, spec, None, seed, **settings) for seed in seeds)
+        return min(enumerate(solutions), key=lambda pair: (pair[1].value, pair[0]))[1]
+
+    def _refine(self, data, spec, choice, full_risk, full, directions, seed):
+        """Student of rank k from the leading directions, or from where the last fit ended."""
+        whole = choice.n_components >= data.inputs.shape[1]
+        penalty = refinement_penalty(choice.alpha, len(data.inputs))
+        risk = spec.risk(data, None if whole else choice.n_components, penalty)
+        start = full.params
+        if not whole:
+            start = refinement_start(full_risk.network, full.params, risk.network, directions)
+        previous = getattr(self, "certified_params_", None) if self.warm_start else None
+        if previous is not None and previous.shape == (risk.network.n_params,):
+            from sklearn_derand.engine.tensors import as_tensor
+
+            start = as_tensor(previous, spec.device)
+        solution = self._minimize(
+            risk,
+            start,
+            seed=seed,
+            solver=student_solver(self.solver, risk.network),
+            curvature_tol=min(self.curvature_tol, risk.alpha),
+        )
+        return risk, solution
+
+    def _previous(self, prefix, network):
+        """Flat parameters of the last fit, where ``warm_start`` asks for them and they fit this network."""
+        if not self.warm_start or not hasattr(self, f"{prefix}coefs_"):
+            return None
+        from sklearn_derand.engine.tensors import as_tensor
+
+        weights = [as_tensor(coef.T) for coef in getattr(self, f"{prefix}coefs_")]
+        biases = [as_tensor(intercept) for intercept in getattr(self, f"{prefix}intercepts_")]
+        shapes = [tuple(weight.shape) for weight in weights]
+        sizes = [network.n_inputs, *network.hidden_layer_sizes, network.n_outputs]
+        if shapes != list(zip(sizes[1:], sizes[:-1], strict=True)):
+            return None
+        return network.pack(None, weights, biases)
+
+    def _read_off(self, data, choice, full_risk, full, risk, solution, directions) -> None:
+        """Publish the networks in the user's units, the directions with their gauge fixed, and the evidence."""
+        from sklearn_derand.engine.tensors import as_tensor
+        from sklearn_derand.problems.average_gradient import average_gradient_outer_product
+        from sklearn_derand.problems.multi_index import stein_decomposition
+
+        self.mean_, self.alpha_, self.n_components_ = data.mean, choice.alpha, choice.n_components
+        self.discovery_coefs_, self.discovery_intercepts_ = _layers(full_risk.network, full.params)
+        self.discovery_certificate_ = full.certificate
+        stein = stein_decomposition(full_risk, full.params, as_tensor(directions, full.params.device))
+        self.noise_, self.noise_bound_, self.stein_gap_ = stein.noise, stein.bound, stein.stein_gap
+
+        coefs, intercepts = _layers(risk.network, solution.params)
+        self.loss_ = float(risk.data_risk(solution.params, risk.network.preactivations(solution.params, risk.inputs)))
+        agop = average_gradient_outer_product(risk.network, solution.params, risk.inputs, risk.weights)
+        coefs[0] = data.whitening @ coefs[0]
+        intercepts[0] = intercepts[0] - data.mean @ coefs[0]
+        coefs[-1], intercepts[-1] = coefs[-1] * data.scale, intercepts[-1] * data.scale + data.shift
+        self.coefs_, self.intercepts_ = coefs, intercepts
+        gradient = data.whitening @ agop.cpu().numpy() @ data.whitening.T
+        self.components_ = _fix_gauge(directions @ data.whitening.T, gradient)
+        self._n_features_out = self.n_components_
+        n_iter = solution.n_iter if solution is full else full.n_iter + solution.n_iter
+        self._report(solution.certificate, solution.params, solution.history, n_iter, solution.status)
+
+    def predict(self, X):
+        """Predict the mean of y, or what the loss estimates.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Inputs.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            In the type of X; ``exp`` of the network's output for the Poisson loss.
+        """
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        activation = ACTIVATIONS[self.activation]
+        hidden = X @ self.coefs_[0] + self.intercepts_[0]
+        for coef, intercept in zip(self.coefs_[1:], self.intercepts_[1:], strict=True):
+            hidden = activation(hidden) @ coef + intercept
+        if self.loss == "poisson":
+            hidden = np.exp(hidden)
+        hidden = hidden.astype(X.dtype, copy=False)
+        return hidden[:, 0] if self._y_ndim == 1 else hidden
+
+    def transform(self, X):
+        """Project on the indices, ``(X - mean_) @ components_.T``.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Inputs.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_components_)
+            In the type of X.
+        """
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        return ((X - self.mean_) @ self.components_.T).astype(X.dtype, copy=False)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+
+def _layers(network, params) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Weights as (inputs, outputs) and biases of a network, the first layer multiplied out."""
+    _, weights, biases = network.unpack(params)
+    weights = [network.first_layer(params), *weights[1:]]
+    return [w.T.cpu().numpy().copy() for w in weights], [b.cpu().numpy().copy() for b in biases]
+
+
+def _fix_gauge(span: np.ndarray, gradient: np.ndarray) -> np.ndarray:
+    """Orthonormal rows of a span: the eigenvectors within it of a gradient outer product, signs fixed."""
+    basis = orthonormal_rows(span)
+    values, vectors = np.linalg.eigh(basis @ gradient @ basis.T)
+    rows = vectors[:, np.argsort(-values, kind="stable")].T @ basis
+    largest = rows[np.arange(len(rows)), np.abs(rows).argmax(axis=1)]
+    return rows * np.where(largest < 0, -1.0, 1.0)[:, None]

@@ -1,0 +1,159 @@
+"""Rows as the lemma wants them: centred, isotropic, in float64; and the way back to the user's units."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+NEGLIGIBLE_VARIANCE = 1e-10
+"""Principal variances of the correlation matrix below this are rounding (constant or duplicated columns)."""
+
+
+@dataclass(frozen=True)
+class StudentData:
+    """Whitened rows, scaled targets and the maps back.
+
+    ``inputs = (X - mean) @ whitening`` and ``prediction = shift + scale * network(inputs)``.
+
+    Attributes
+    ----------
+    inputs : ndarray of shape (n_samples, n_features)
+        Whitened rows.
+    targets : ndarray of shape (n_samples, n_outputs)
+        In the units in which the loss sees them.
+    weights : ndarray of shape (n_samples,)
+        Positive, summing to 1.
+    mean : ndarray of shape (n_features,)
+        Weighted mean of X.
+    whitening : ndarray of shape (n_features, n_features)
+        Map from centred to whitened rows; singular where X is.
+    shift, scale : ndarray of shape (n_outputs,)
+        Units of the prediction.
+    """
+
+    inputs: np.ndarray
+    targets: np.ndarray
+    weights: np.ndarray
+    mean: np.ndarray
+    whitening: np.ndarray
+    shift: np.ndarray
+    scale: np.ndarray
+
+    def rows(self, chosen: np.ndarray) -> StudentData:
+        """Return the same data with only the chosen rows, their weights again summing to 1.
+
+        Parameters
+        ----------
+        chosen : ndarray of int or bool
+            Rows to keep.
+
+        Returns
+        -------
+        StudentData
+            In the same units.
+        """
+        weights = self.weights[chosen]
+        return replace(self, inputs=self.inputs[chosen], targets=self.targets[chosen], weights=weights / weights.sum())
+
+
+def whitening_map(X: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and whitening matrix ``diag(1/s) R^(-1/2)``, s the standard deviations and R the correlations.
+
+    The symmetric root is a continuous function of the data, so that equal data in another order or with
+    repeated rows for weights give the same coordinates, signs included, and uncorrelated columns are only
+    scaled. Directions without variance map to 0.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, n_features)
+        Rows.
+    weights : ndarray of shape (n_samples,)
+        Summing to 1.
+
+    Returns
+    -------
+    mean : ndarray of shape (n_features,)
+        Weighted mean.
+    whitening : ndarray of shape (n_features, n_features)
+        ``(X - mean) @ whitening`` has weighted covariance the identity, on the range of X.
+    """
+    mean = weights @ X
+    centred = X - mean
+    deviation = np.sqrt(weights @ centred**2)
+    constant = deviation <= 1e-10 * np.maximum(np.abs(mean), np.finfo(np.float64).tiny)
+    inverse = np.where(constant, 0.0, 1.0 / np.where(constant, 1.0, deviation))
+    scaled = centred * inverse
+    values, vectors = np.linalg.eigh((scaled.T * weights) @ scaled)
+    kept = values > NEGLIGIBLE_VARIANCE * max(values[-1], 1.0)
+    root = (vectors[:, kept] / np.sqrt(values[kept])) @ vectors[:, kept].T
+    return mean, inverse[:, None] * root
+
+
+def target_units(y: np.ndarray, weights: np.ndarray, loss) -> tuple[np.ndarray, np.ndarray]:
+    """Shift and scale of the prediction: mean and standard deviation, or log mean and 1 for a log link.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n_samples, n_outputs)
+        Targets.
+    weights : ndarray of shape (n_samples,)
+        Summing to 1.
+    loss : str or callable
+        The estimator's parameter.
+
+    Returns
+    -------
+    shift, scale : ndarray of shape (n_outputs,)
+        Units.
+
+    Raises
+    ------
+    ValueError
+        If y is constant, or negative for the Poisson loss.
+    """
+    mean = weights @ y
+    deviation = np.sqrt(weights @ (y - mean) ** 2)
+    constant = deviation <= 1e-12 * np.abs(mean)
+    if constant.all():
+        raise ValueError(
+            f"y is constant ({y[0].tolist()}) on the rows of positive weight: there is no index to find. "
+            "Check the target, or use DummyRegressor."
+        )
+    if loss == "poisson":
+        if (y < 0).any():
+            raise ValueError(
+                f"loss='poisson' needs y >= 0 (counts or rates); the smallest y is {y.min():.6g}. "
+                "Use loss='squared_error' for signed targets."
+            )
+        return np.log(np.maximum(mean, np.finfo(np.float64).tiny)), np.ones_like(mean)
+    return mean, np.where(constant, 1.0, deviation)
+
+
+def prepare_data(X: np.ndarray, y: np.ndarray, sample_weight: np.ndarray, loss) -> StudentData:
+    """Drop rows of weight 0, whiten X, and put y in the units of the loss.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, n_features)
+        Validated rows.
+    y : ndarray of shape (n_samples, n_outputs)
+        Validated targets.
+    sample_weight : ndarray of shape (n_samples,)
+        Non-negative, not all zero.
+    loss : str or callable
+        The estimator's parameter. A callable and "poisson" see targets in the user's units.
+
+    Returns
+    -------
+    StudentData
+        What the searches work on.
+    """
+    kept = sample_weight > 0
+    X, y = X[kept].astype(np.float64), y[kept].astype(np.float64)
+    weights = sample_weight[kept].astype(np.float64)
+    weights = weights / weights.sum()
+    mean, whitening = whitening_map(X, weights)
+    shift, scale = target_units(y, weights, loss)
+    targets = y if loss == "poisson" or callable(loss) else (y - shift) / scale
+    return StudentData((X - mean) @ whitening, targets, weights, mean, whitening, shift, scale)

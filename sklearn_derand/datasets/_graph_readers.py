@@ -1,0 +1,139 @@
+"""Readers of public graph formats: rudy (Gset), MatrixMarket and DIMACS."""
+
+import gzip
+import io
+from pathlib import Path
+
+import numpy as np
+from scipy import sparse
+from scipy.io import mmread
+
+COMMENTS = ("#", "%", "//")
+
+
+def read_graph(path):
+    r"""Read a weighted graph.
+
+    Parameters
+    ----------
+    path : str or path-like
+        A text file, gzipped or not. The format is told by the content, not by the name:
+
+        * *MatrixMarket*, if it begins with ``%%MatrixMarket``; a general matrix must be symmetric;
+        * *DIMACS* ``.col`` or ``.edge``, if a line begins with ``p ``: edges ``e i j``, with an optional weight; an
+          edge given in both directions counts once;
+        * else *rudy*, the format of Gset: ``n_nodes n_edges``, then ``i j weight`` (1 where missing), 1-based; each
+          edge once. Lines that begin with ``#``, ``%``, ``//`` or ``c`` are comments; further tokens are ignored.
+
+    Returns
+    -------
+    W : csr_array of shape (n_nodes, n_nodes)
+        Symmetric weights, float64, without loops.
+
+    Raises
+    ------
+    ValueError
+        With the number of the line that cannot be read.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from sklearn_derand.datasets import read_graph
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with open(folder + "/triangle.txt", "w") as file:
+    ...         _ = file.write("3 3\n1 2 1\n2 3 -1\n1 3 2\n")
+    ...     W = read_graph(folder + "/triangle.txt")
+    >>> W.toarray()
+    array([[ 0.,  1.,  2.],
+           [ 1.,  0., -1.],
+           [ 2., -1.,  0.]])
+    """
+    raw = Path(path).read_bytes()
+    if raw[:2] == b"\x1f\x8b":
+        raw = gzip.decompress(raw)
+    if raw.lstrip().startswith(b"%%MatrixMarket"):
+        return _read_matrix_market(raw, path)
+    text = raw.decode("utf-8", errors="replace").removeprefix("\ufeff")
+    lines = [(number, line.split()) for number, line in enumerate(text.splitlines(), 1)]
+    lines = [(number, words) for number, words in lines if words and not words[0].startswith(COMMENTS)]
+    if any(words[0] == "p" for _, words in lines):
+        return _read_dimacs(lines, path)
+    return _read_rudy([(number, words) for number, words in lines if words[0] != "c"], path)
+
+
+def _read_matrix_market(raw, path):
+    try:
+        W = sparse.csr_array(mmread(io.BytesIO(raw.lstrip())), dtype=np.float64)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path}: not a MatrixMarket file that scipy.io.mmread reads: {error}") from error
+    if W.shape[0] != W.shape[1]:
+        raise ValueError(f"{path}: a graph needs a square matrix, this one has shape {W.shape}.")
+    if abs(W - W.T).max() > 0:
+        raise ValueError(f"{path}: the matrix is not symmetric; read it with scipy.io.mmread and pass W + W.T.")
+    return _assemble(*sparse.coo_array(sparse.triu(W, 1)).coords, sparse.triu(W, 1).data, W.shape[0], path)
+
+
+def _read_rudy(lines, path):
+    if not lines:
+        raise ValueError(f"{path}: the file is empty; a rudy file begins with a line 'n_nodes n_edges'.")
+    n_nodes, n_edges = _header(*lines[0], path, skip=0)
+    edges = [_edge(number, words, n_nodes, path) for number, words in lines[1:]]
+    if len(edges) != n_edges:
+        raise ValueError(f"{path}: the header announces {n_edges} edges, the file has {len(edges)}.")
+    seen = {}
+    for (number, _), (low, high, _) in zip(lines[1:], edges, strict=True):
+        if seen.setdefault((low, high), number) != number:
+            raise ValueError(
+                f"{path}, line {number}: the edge {low + 1} {high + 1} was already given in line {seen[low, high]}."
+            )
+    return _assemble(*zip(*edges, strict=True), n_nodes, path) if edges else sparse.csr_array((n_nodes, n_nodes))
+
+
+def _read_dimacs(lines, path):
+    headers = [(number, words) for number, words in lines if words[0] == "p"]
+    if len(headers) > 1:
+        raise ValueError(f"{path}, line {headers[1][0]}: a second problem line 'p'.")
+    n_nodes, _ = _header(*headers[0], path, skip=2)
+    edges = {}
+    for number, words in lines:
+        if words[0] == "e":
+            low, high, weight = _edge(number, words[1:], n_nodes, path)
+            if edges.setdefault((low, high), weight) != weight:
+                raise ValueError(f"{path}, line {number}: the edge {low + 1} {high + 1} was given with another weight.")
+    if not edges:
+        return sparse.csr_array((n_nodes, n_nodes))
+    rows, cols = zip(*edges, strict=True)
+    return _assemble(rows, cols, tuple(edges.values()), n_nodes, path)
+
+
+def _header(number, words, path, skip):
+    try:
+        n_nodes, n_edges = int(words[skip]), int(words[skip + 1])
+    except (IndexError, ValueError):
+        form = "'n_nodes n_edges'" if skip == 0 else "'p edge n_nodes n_edges'"
+        raise ValueError(f"{path}, line {number}: expected {form}, got {' '.join(words)!r}.") from None
+    if n_nodes < 1 or n_edges < 0:
+        raise ValueError(f"{path}, line {number}: n_nodes={n_nodes} and n_edges={n_edges} are not sizes of a graph.")
+    return n_nodes, n_edges
+
+
+def _edge(number, words, n_nodes, path):
+    try:
+        i, j = int(words[0]), int(words[1])
+        weight = float(words[2]) if len(words) > 2 else 1.0
+    except (IndexError, ValueError):
+        raise ValueError(f"{path}, line {number}: expected 'i j weight', got {' '.join(words)!r}.") from None
+    if not (1 <= i <= n_nodes and 1 <= j <= n_nodes):
+        raise ValueError(f"{path}, line {number}: nodes are numbered 1 to {n_nodes}, got {i} and {j}.")
+    if not np.isfinite(weight):
+        raise ValueError(f"{path}, line {number}: the weight {words[2]} is not finite.")
+    return min(i, j) - 1, max(i, j) - 1, weight
+
+
+def _assemble(rows, cols, data, n_nodes, path):
+    rows, cols, data = np.asarray(rows), np.asarray(cols), np.asarray(data, dtype=np.float64)
+    if not np.isfinite(data).all():
+        raise ValueError(f"{path}: a weight is not finite.")
+    kept = (rows != cols) & (data != 0)
+    upper = sparse.coo_array((data[kept], (rows[kept], cols[kept])), shape=(n_nodes, n_nodes))
+    return sparse.csr_array(upper + upper.T)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
+
 import numpy as np
 
 REPLICAS = 16
@@ -14,7 +17,13 @@ WORK_LIMIT = 3e9
 """Edge visits of one round of descents on large graphs: about 20 seconds. Fewer replicas, then fewer steps, above."""
 
 SWEEPS = 2000
-"""Annealing sweeps of the first round."""
+"""Annealing sweeps without a time limit."""
+
+LONG = 20_000
+"""Sweeps after which, with a time limit, a second start pays more than a slower annealing."""
+
+RESERVE = 0.08
+"""Share of the time limit kept for the certificate."""
 
 TABU_MOVES = 100_000
 """Moves considered by each tabu search."""
@@ -43,9 +52,12 @@ class CutSearch:
     def __init__(self, weights, *, rank, n_init, init, polish, device, seeds, time_left):
         from sklearn_derand.engine.tensors import resolve_device
         from sklearn_derand.problems.polish import check_polish
+        from sklearn_derand.problems.reduction import reduce_graph
 
-        self.weights = weights
+        self.given = weights
         self.n_nodes = weights.shape[0]
+        self.reduction = reduce_graph(weights)
+        self.weights = self.reduction.weights
         self.rank, self.n_init, self.init = rank, n_init, init
         self.polish = check_polish(polish, self.n_nodes)
         self.device = resolve_device(device)
@@ -55,64 +67,74 @@ class CutSearch:
         self.n_steps = 0
 
     def relax(self):
-        """Solve the low-rank relaxation: ``vectors`` and ``expected_cut``."""
+        """Solve the low-rank relaxation of the reduced graph: ``vectors`` and ``expected_cut`` of the given one."""
         from sklearn_derand.problems import vector_relaxation as relaxation
 
+        n = self.weights.shape[0]
         rank = relaxation.default_rank(self.n_nodes) if self.rank == "auto" else self.rank
-        start = relaxation.random_unit_vectors(self.n_nodes, rank, np.random.RandomState(self.seeds[0]))
-        vectors = relaxation.solve_relaxation(
-            self.weights, start.astype(np.float32), out_of_time=self._deadline(share=0.3)
-        )
-        self.vectors = relaxation.normalise_rows(vectors)
-        self.expected_cut = relaxation.expected_cut(self.weights, self.vectors)
+        start = relaxation.random_unit_vectors(n, rank, np.random.RandomState(self.seeds[0])).astype(np.float32)
+        vectors = relaxation.solve_relaxation(self.weights, start, out_of_time=self._deadline(share=0.3))
+        self._vectors = relaxation.normalise_rows(vectors)
+        self.vectors = self.reduction.extend_vectors(self._vectors)
+        self.expected_cut = relaxation.expected_cut(self.given, self.vectors)
 
     def bound(self):
         """Bound every cut from above: ``dual``."""
-        from sklearn_derand.problems.dual_bound import dual_bound
+        from sklearn_derand.problems.dual_bound import dual_bound, round_down_if_integer
 
-        self.dual = dual_bound(self.weights, self.vectors, self._lanczos)
+        found = dual_bound(self.weights, self._vectors, self._lanczos)
+        # The reduction adds and subtracts weights, a few roundings for each.
+        rounding = 64 * np.finfo(np.float64).eps * float(np.abs(self.given.data).sum())
+        value = round_down_if_integer(found.value + self.reduction.offset + rounding, self.given)
+        self.dual = replace(found, value=value)
 
     def descend(self):
-        """Descend from the law of the relaxation, round, polish: ``signs``, the best labelling found."""
+        """Descend from the law of the relaxation, round, polish: ``signs``, the best labelling of the given graph."""
         from sklearn_derand.problems import rounding
-        from sklearn_derand.problems.weighted_graph import cut_values
 
         self._sets = rounding.independent_sets(self.weights)
         starts = [np.ones(self.n_nodes)] + ([] if self.init is None else [self.init])
-        self.signs, self._cut = None, -np.inf
-        self._keep_best(np.column_stack(starts))
-        self._best_path_cut = -np.inf
+        self._best, self._cut, self._best_path_cut = None, -np.inf, -np.inf
+        self._keep_best(np.column_stack(starts)[self.reduction.kept])
         seeds = np.random.RandomState(self.seeds[2])
-        n_left = REPLICAS if self.n_init == "auto" else self.n_init
-        n_round = 0
-        while n_round == 0 or n_left > 0:
-            n_replicas = min(n_left, REPLICAS)
+        for n_replicas in self._rounds():
             signs = self._descend_once(n_replicas, int(seeds.randint(2**31 - 1)))
-            cuts = cut_values(self.weights, signs)
-            order = np.argsort(-cuts, kind="stable")
-            self._keep_best(signs[:, order[:1]])
-            self._polish(signs[:, order], n_round, int(seeds.randint(2**31 - 1)))
-            n_round += 1
-            if self.n_init != "auto" or self.time_left is None:
-                n_left -= n_replicas
-            if self.time_left is not None and self.time_left() < 0.1 * self.total_time:
-                break
-        if self._cut < self.expected_cut:
+            self._keep_best(signs)
+            self._polish(signs, int(seeds.randint(2**31 - 1)))
+        if self._cut + self.reduction.offset < self.expected_cut:
             self._keep_best(rounding.one_flip(self._sets, self._condition_on_normals()[:, None]))
+        self.signs = self._choose(np.column_stack([*starts, self.reduction.extend(self._best[:, None])]))
+
+    def _rounds(self):
+        n_left = REPLICAS if self.n_init == "auto" else self.n_init
+        while n_left > 0:
+            yield min(n_left, REPLICAS)
+            if self.n_init != "auto" or self.time_left is None:
+                n_left -= REPLICAS
+            if self.time_left is not None and self.time_left() < RESERVE * self.total_time:
+                return
+
+    def _choose(self, signs):
+        from sklearn_derand.problems.weighted_graph import cut_values
+
+        return signs[:, int(np.argmax(cut_values(self.given, signs)))]
 
     def mean_block(self):
         """Return the objective at ``V = 0``."""
         from sklearn_derand.problems.continuation import SMOOTHING
         from sklearn_derand.problems.max_cut import ExpectedCut
 
-        return ExpectedCut(*self._edges(), n_nodes=self.n_nodes, rank=0, smoothing=SMOOTHING)
+        return ExpectedCut(*self._edges(self.given), n_nodes=self.n_nodes, rank=0, smoothing=SMOOTHING)
 
     def mean_starts(self):
-        """Yield where the engine starts: the best descent's means; else the labels, settled."""
+        """Yield where the engine starts: the best descent's means, with removed vertices settled; else the labels."""
         from sklearn_derand.engine.tensors import as_tensor
         from sklearn_derand.problems.continuation import SMOOTHING
 
-        yield self._best_means.double().contiguous()
+        means = self._best_means.double().cpu().numpy()
+        start = SETTLED * SMOOTHING * self.reduction.extend(np.where(means < 0, -1.0, 1.0)[:, None])[:, 0]
+        start[self.reduction.kept] = means
+        yield as_tensor(start, self.device)
         yield as_tensor(SETTLED * SMOOTHING * self.signs, self.device)
 
     def history(self):
@@ -123,13 +145,14 @@ class CutSearch:
         from sklearn_derand.problems.continuation import SMOOTHING
         from sklearn_derand.problems.max_cut import ExpectedCut
 
-        vectors = as_tensor(self.vectors, self.device)
-        law = ExpectedCut(*self._edges(), n_nodes=self.n_nodes, rank=vectors.shape[1], smoothing=SMOOTHING)
+        vectors = as_tensor(self._vectors, self.device)
+        shape = {"n_nodes": vectors.shape[0], "rank": vectors.shape[1]}
+        law = ExpectedCut(*self._edges(self.weights), smoothing=SMOOTHING, **shape)
         rows = []
         with torch.no_grad():
             for sigma, gradient_norm, means in self._best_path:
                 value = law.value(torch.cat([means.double(), (sigma * vectors).reshape(-1)])).item()
-                rows.append((value, gradient_norm, sigma))
+                rows.append((value - self.reduction.offset, gradient_norm, sigma))
         return dict(zip(("value", "gradient_norm", "noise"), np.array(rows).T, strict=True))
 
     def _descend_once(self, n_replicas, seed):
@@ -148,7 +171,7 @@ class CutSearch:
                 as_tensor(weights.indptr, self.device, torch.int64),
                 as_tensor(weights.indices, self.device, torch.int64),
                 as_tensor(weights.data, self.device),
-                as_tensor(self.vectors, self.device),
+                as_tensor(self._vectors, self.device),
                 n_replicas=n_replicas,
                 n_steps=n_steps,
                 generator=torch.Generator().manual_seed(seed),
@@ -168,43 +191,62 @@ class CutSearch:
         self.n_steps += n_steps
         return signs
 
-    def _polish(self, signs, n_round, seed):
+    def _polish(self, signs, seed):
         from sklearn_derand.problems import polish, rounding
 
-        if self.polish is None:
+        if self.polish is None or self.weights.nnz == 0:
             return
-        signs = rounding.one_flip(self._sets, signs, self._deadline(share=0.9))
-        self._keep_best(signs)
-        if self.weights.nnz == 0:
-            return
-        leading = signs[:, : max(1, signs.shape[1] // 4)]
+        signs = rounding.one_flip(self._sets, signs, self._deadline(share=1 - RESERVE))
+        order = self._keep_best(signs)
+        leading = signs[:, order[: max(1, order.size // 4)]]
         if self.polish == "annealing":
-            sweeps = {"n_sweeps": SWEEPS * 2**n_round, "time_left": self.time_left}
-            self._keep_best(polish.anneal(self.weights, leading, seed=seed, **sweeps))
+            self._anneal(leading, seed)
         elif self.polish == "tabu":
             self._keep_best(polish.tabu(self.weights, leading, n_moves=TABU_MOVES, seed=seed))
+
+    def _anneal(self, leading, seed):
+        from sklearn_derand.problems import polish
+
+        n_sweeps, n_reads = SWEEPS, leading.shape[1]
+        if self.time_left is not None:
+            affordable = (self.time_left() - RESERVE * self.total_time) * self._sweeps_per_second()
+            n_reads = int(np.clip(affordable // LONG, 1, n_reads))
+            n_sweeps = int(np.clip(affordable / n_reads, 10, 4 * LONG))
+        left = None if self.time_left is None else lambda: self.time_left() - 0.5 * RESERVE * self.total_time
+        self._keep_best(polish.anneal(self.weights, leading[:, :n_reads], n_sweeps=n_sweeps, seed=seed, time_left=left))
+
+    def _sweeps_per_second(self):
+        from sklearn_derand.problems import polish
+
+        start, n_sweeps = time.monotonic(), 20
+        polish.anneal(self.weights, self._best[:, None], n_sweeps=n_sweeps, seed=0)
+        middle = time.monotonic()
+        polish.anneal(self.weights, self._best[:, None], n_sweeps=5 * n_sweeps, seed=0)
+        end = time.monotonic()
+        return 4 * n_sweeps / max(end - middle - (middle - start), 1e-4)
 
     def _keep_best(self, signs):
         from sklearn_derand.problems.weighted_graph import cut_values
 
         cuts = cut_values(self.weights, signs)
-        best = int(np.argmax(cuts))
-        if cuts[best] > self._cut:
-            self.signs, self._cut = signs[:, best].copy(), float(cuts[best])
+        order = np.argsort(-cuts, kind="stable")
+        if cuts[order[0]] > self._cut:
+            self._best, self._cut = signs[:, order[0]].copy(), float(cuts[order[0]])
+        return order
 
     def _condition_on_normals(self):
         from sklearn_derand.engine.tensors import as_tensor
         from sklearn_derand.problems import rounding
 
-        return rounding.condition_on_normals(*self._edges(), as_tensor(self.vectors, self.device))
+        return rounding.condition_on_normals(*self._edges(self.weights), as_tensor(self._vectors, self.device))
 
-    def _edges(self):
+    def _edges(self, weights):
         import torch
 
         from sklearn_derand.engine.tensors import as_tensor
         from sklearn_derand.problems.weighted_graph import upper_edges
 
-        rows, cols, data = upper_edges(self.weights)
+        rows, cols, data = upper_edges(weights)
         return (
             as_tensor(rows, self.device, torch.int64),
             as_tensor(cols, self.device, torch.int64),

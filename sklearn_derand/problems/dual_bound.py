@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import sparse
-from scipy.linalg import lapack
+from scipy.linalg import eigh_tridiagonal, lapack
 from scipy.sparse.csgraph import reverse_cuthill_mckee
 from scipy.sparse.linalg import splu
 
@@ -66,30 +66,44 @@ def dual_bound(weights, vectors, lanczos, *, relative_accuracy=2e-5):
     Returns
     -------
     DualBound
-        With integer weights the value is rounded down to an integer: so is every cut.
+        Rounding included.
     """
     n = weights.shape[0]
-    along = np.einsum("ij,ij->i", weights @ vectors, vectors)
-    degrees = np.asarray(weights.sum(axis=1)).ravel()
-    slack_matrix = ((weights - sparse.diags_array(along)) * 0.25).tocsc()
-    total = float(np.sum(degrees - along)) / 4
     magnitude = float(np.abs(weights.data).sum())
     if magnitude == 0:
         return DualBound(0.0, "dense", 0.0)
-    start = relative_accuracy * magnitude / 2 / n
+    along = np.einsum("ij,ij->i", weights @ vectors, vectors)
+    total = float(np.sum(np.asarray(weights.sum(axis=1)).ravel() - along)) / 4
+    slack_matrix = ((weights - sparse.diags_array(along)) * 0.25).tocsc()
+    allowance = relative_accuracy * magnitude / 2 / n
     factorise = _affordable_factorisation(slack_matrix)
     if factorise is None:
-        least, probability = lanczos(slack_matrix, -start)
+        least, probability = lanczos(slack_matrix, -allowance)
         method = "lanczos"
     else:
-        least, probability = _shift_by_trial(slack_matrix, factorise, start), 0.0
+        least, probability = _shift_by_trial(slack_matrix, factorise, allowance), 0.0
         method = "sparse" if factorise is _sparse_positive else "dense"
     # n l and the sums above, in float64: n + 64 units in the last place of their magnitudes.
     rounding = (n + 64) * np.finfo(np.float64).eps * magnitude
-    value = total - n * min(least, 0.0) + rounding
-    if np.all(weights.data == np.rint(weights.data)):
-        value = float(np.floor(value))
-    return DualBound(value, method, probability)
+    return DualBound(total - n * min(least, 0.0) + rounding, method, probability)
+
+
+def round_down_if_integer(bound, weights):
+    """Round an upper bound down to an integer if all weights are integers: so is every cut.
+
+    Parameters
+    ----------
+    bound : float
+        Valid for ``weights``.
+    weights : csr_array
+        Of the graph that the bound is for.
+
+    Returns
+    -------
+    bound : float
+        Still valid.
+    """
+    return float(np.floor(bound)) if np.all(weights.data == np.rint(weights.data)) else float(bound)
 
 
 def _affordable_factorisation(matrix):
@@ -109,17 +123,37 @@ def _affordable_factorisation(matrix):
     return _dense_positive if n <= DENSE_LIMIT else None
 
 
-def _shift_by_trial(matrix, factorise, start):
-    # Positive pivots of S + d I show lambda_min(S) >= -d up to rounding: take the least d of a geometric ladder.
+def _shift_by_trial(matrix, factorise, allowance):
+    # Positive pivots of S + d I show lambda_min(S) >= -d up to rounding. The first d is a guess from the Ritz value,
+    # which costs little and need not be right; if it fails, d grows.
     n = matrix.shape[0]
     eps = np.finfo(np.float64).eps
-    diagonal = matrix.diagonal()
     ceiling = float(np.max(np.abs(matrix).sum(axis=1)))  # Gershgorin: always sufficient
-    shift = start
+    shift = max(0.0, -1.02 * _ritz_value(matrix.tocsr())) + allowance
+    step = 0.5 * shift
     while shift < ceiling and not factorise(matrix + shift * sparse.eye_array(n, format="csc")):
-        shift *= 2.0
+        shift, step = shift + step, 2 * step
     shift = min(shift, ceiling)
-    return -shift - 4 * (n + 1) * eps * float(np.sum(np.abs(diagonal)) + n * shift)
+    return -shift - 4 * (n + 1) * eps * float(np.sum(np.abs(matrix.diagonal())) + n * shift)
+
+
+def _ritz_value(matrix, n_products=150):
+    # Plain Lanczos: losing orthogonality repeats Ritz values but does not move the extreme one. A guess, no bound.
+    n = matrix.shape[0]
+    vector = np.random.RandomState(0).standard_normal(n)
+    vector /= np.linalg.norm(vector)
+    previous, off, diagonal, beside = np.zeros(n), 0.0, [], []
+    for _ in range(min(n, n_products)):
+        product = matrix @ vector - off * previous
+        diagonal.append(float(product @ vector))
+        product -= diagonal[-1] * vector
+        off = float(np.linalg.norm(product))
+        if off <= 1e-14 * abs(diagonal[0]) or off == 0:
+            break
+        beside.append(off)
+        previous, vector = vector, product / off
+    beside = beside[: len(diagonal) - 1]
+    return float(eigh_tridiagonal(diagonal, beside, select="i", select_range=(0, 0), eigvals_only=True)[0])
 
 
 def _dense_positive(matrix):

@@ -9,6 +9,7 @@ import networkx as nx
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from scipy import sparse
 from sklearn.datasets import make_blobs
 from sklearn.metrics import adjusted_rand_score
@@ -162,15 +163,13 @@ def test_fallback_when_the_descents_fail(monkeypatch):
     from sklearn_derand.estimators import _cut_search
 
     def nothing(self, n_replicas, seed):
-        bad = np.ones((self.n_nodes, 1))
-        import torch
-
-        self._best_path, self._best_means = [(0.0, 0.0, torch.zeros(self.n_nodes))], torch.zeros(self.n_nodes)
-        return bad
+        means = torch.zeros(self.weights.shape[0])
+        self._best_path, self._best_means = [(0.0, 0.0, means)], means
+        return np.ones((self.weights.shape[0], 1))
 
     monkeypatch.setattr(_cut_search.CutSearch, "_descend_once", nothing)
     for seed in range(3):
-        W = random_graph(12, 0.5, seed == 1, seed)
+        W = random_graph(12, 0.8, seed == 1, seed)
         model = fit(W)
         assert model.cut_value_ >= model.expected_cut_ > 0
         assert model.certificate_.value <= -model.expected_cut_
@@ -211,3 +210,14 @@ BAD = [
 def test_bad_input(W, settings, error, message):
     with pytest.raises(error, match=message):
         fit(W, **settings)
+
+
+def test_graphs_that_reduce_to_nothing():
+    tree = nx.random_labeled_tree(40, seed=0)
+    model = fit(nx.to_scipy_sparse_array(tree), polish="auto")
+    assert model.cut_value_ == model.upper_bound_ == 39.0
+    assert_promises(model, nx.to_numpy_array(tree))
+    ladder = nx.to_numpy_array(nx.circular_ladder_graph(7)) * np.pi
+    model = fit(ladder)
+    assert_promises(model, ladder)
+    assert model.cut_value_ == pytest.approx(optimum(ladder)[1])

@@ -5,7 +5,7 @@ import pytest
 from scipy import sparse
 
 from sklearn_derand.problems import dual_bound as module
-from sklearn_derand.problems.dual_bound import dual_bound
+from sklearn_derand.problems.dual_bound import dual_bound, round_down_if_integer
 from sklearn_derand.problems.vector_relaxation import default_rank, random_unit_vectors, solve_relaxation
 
 from .graphs import maximum_cut, random_graph
@@ -73,8 +73,16 @@ def test_positive_pivots_tell_definite_from_indefinite(positive):
 def test_integer_weights_give_an_integer():
     weights = random_graph(12, 0.7, signed=True, seed=3, integer=True)
     found = dual_bound(weights, solve(weights), no_lanczos).value
-    assert found == int(found) >= maximum_cut(weights)
-    assert dual_bound(weights * 0.999, solve(weights), no_lanczos).value < 0.999 * (found + 1)
+    rounded = round_down_if_integer(found, weights)
+    assert rounded == int(rounded) >= maximum_cut(weights) and found - 1 < rounded <= found
+    assert round_down_if_integer(found, 0.5 * weights) == found
+
+
+def test_a_poor_first_guess_still_gives_a_bound(monkeypatch):
+    weights = random_graph(60, 0.2, seed=0)
+    reference = dual_bound(weights, solve(weights, 0.1), no_lanczos).value
+    monkeypatch.setattr(module, "_ritz_value", lambda matrix: 0.0)
+    assert reference * (1 - 1e-6) <= dual_bound(weights, solve(weights, 0.1), no_lanczos).value <= 1.05 * reference
 
 
 def test_no_edges():

@@ -147,7 +147,10 @@ class MultiIndexStudentRegressor(
     stein_gap_ : float
         Norm of the difference between the two sides of Stein's identity on this sample.
     alpha_ : float
-        First-layer penalty used.
+        First-layer penalty of the full student.
+    certified_alpha_ : float
+        That of the student that predicts and is certified, ``alpha_ min(1, 20 / n_samples)`` where it was refined: its
+        rank already keeps out the noise.
     loss_ : float
         Weighted mean loss of the student that predicts, without penalties.
     history_ : dict of str to ndarray
@@ -255,6 +258,12 @@ class MultiIndexStudentRegressor(
             Fitted.
         """
         data, spec = self._pose(X, y, sample_weight)
+        with self._task(X, y, sample_weight=sample_weight):
+            self._search(data, spec)
+        return self
+
+    def _search(self, data, spec) -> None:
+        """Choose k and alpha, descend the full student, refine, and publish."""
         n_features = data.inputs.shape[1]
         seeds = self._draw_seeds(self.n_init + 2)
         choice = choose(
@@ -278,7 +287,6 @@ class MultiIndexStudentRegressor(
             if choice.n_components < n_features:
                 directions = orthonormal_rows(risk.network.unpack(solution.params)[0].cpu().numpy())
         self._read_off(data, choice, full_risk, full, risk, solution, directions)
-        return self
 
     def _pose(self, X, y, sample_weight) -> tuple[StudentData, StudentSpec]:
         """Check everything, before any work, and bring the data into the lemma's coordinates."""
@@ -411,6 +419,7 @@ class MultiIndexStudentRegressor(
         self.components_ = _fix_gauge(directions @ data.whitening.T, gradient)
         self._n_features_out = self.n_components_
         n_iter = solution.n_iter if solution is full else full.n_iter + solution.n_iter
+        self.certified_alpha_ = float(risk.alpha)
         self._report(solution.certificate, solution.params, solution.history, n_iter, solution.status)
 
     def predict(self, X):

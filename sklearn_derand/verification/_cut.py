@@ -1,0 +1,82 @@
+"""What DerandMaxCut claims: the cut, the expectation, the bound on every cut, and the certificate."""
+
+import numpy as np
+from scipy import sparse, special
+from sklearn.metrics import pairwise_distances
+
+from sklearn_derand.verification._claims import Claim, at_least, at_most, equal, skipped
+from sklearn_derand.verification._differences import certificate_claims
+
+EIGENVALUE_LIMIT = 3000
+"""Largest graph whose bound is recomputed through all eigenvalues."""
+
+
+def claims(estimator, X) -> list[Claim]:
+    """Recompute every published number of a fitted ``DerandMaxCut``."""
+    weights = _weights(estimator.metric, X)
+    labels = np.asarray(estimator.labels_)
+    rows, cols = weights.nonzero()
+    upper = rows < cols
+    rows, cols = rows[upper], cols[upper]
+    w = np.asarray(weights[rows, cols]).ravel()
+    cut = float(w[labels[rows] != labels[cols]].sum())
+    vectors = np.asarray(estimator.embedding_, dtype=float)
+    cosines = np.clip(np.einsum("ij,ij->i", vectors[rows], vectors[cols]), -1.0, 1.0)
+    expected = float(w @ np.arccos(cosines) / np.pi)
+    magnitude = float(np.abs(w).sum()) + 1e-300
+    bound = estimator.upper_bound_
+    gap = 0.0 if bound == cut == 0 else (bound - cut) / abs(bound) if bound else np.inf
+    lengths = np.linalg.norm(vectors, axis=1)
+    return [
+        Claim("labels_ in {0, 1}", len(labels), weights.shape[0], _are_labels(labels, weights.shape[0])),
+        equal("cut_value_", estimator.cut_value_, cut, atol=1e-9 * magnitude),
+        equal("embedding_ rows have norm 1", 1.0, lengths[np.argmax(np.abs(lengths - 1))], rtol=1e-6),
+        equal("expected_cut_", estimator.expected_cut_, expected, atol=1e-7 * magnitude),
+        at_least("cut_value_ >= expected_cut_", cut, expected, slack=1e-9 * magnitude),
+        at_most("cut_value_ <= upper_bound_", cut, bound, slack=1e-9 * magnitude),
+        equal("gap_", estimator.gap_, gap, rtol=1e-6),
+        _bound_claim(estimator, weights, vectors, w, magnitude),
+        *certificate_claims(estimator.certificate_, *_objective(weights, w.sum()), estimator.certified_params_),
+    ]
+
+
+def _weights(metric, X):
+    if metric != "precomputed":
+        X = pairwise_distances(X, metric=metric)
+    weights = sparse.csr_array(X, dtype=float)
+    return sparse.csr_array(weights - sparse.diags_array(weights.diagonal()))
+
+
+def _are_labels(labels, n) -> bool:
+    return labels.shape == (n,) and bool(np.isin(labels, (0, 1)).all()) and labels[0] == 0
+
+
+def _bound_claim(estimator, weights, vectors, w, magnitude) -> Claim:
+    """Compare with ``sum y - n lambda_min(Diag(y) - L/4)``, ``y_i = ((L/4) V)_i . v_i``: ours may not lie below it."""
+    name, n = "upper_bound_ is dual feasible", weights.shape[0]
+    if n > EIGENVALUE_LIMIT:
+        return skipped(name, estimator.upper_bound_, f"{n} nodes, limit {EIGENVALUE_LIMIT}")
+    laplacian = np.diag(np.asarray(weights.sum(axis=1)).ravel()) - weights.toarray()
+    y = np.einsum("ij,ij->i", laplacian @ vectors, vectors) / 4
+    least = np.linalg.eigvalsh(np.diag(y) - laplacian / 4)[0]
+    dual = y.sum() - n * least
+    if np.all(w == np.rint(w)):
+        dual = np.floor(dual + 1e-9 * magnitude)
+    return at_least(name, estimator.upper_bound_, dual, slack=1e-8 * magnitude)
+
+
+def _objective(weights, total, smoothing=0.1):
+    """Return ``-E cut`` of independent signs with means ``erf(mu / (eps sqrt 2))``, and its gradient."""
+
+    def sides(mean):
+        return special.erf(mean / (smoothing * np.sqrt(2.0)))
+
+    def value(mean):
+        means = sides(mean)
+        return -0.5 * float(total - 0.5 * means @ (weights @ means))
+
+    def slopes(mean):
+        density = np.exp(-0.5 * (mean / smoothing) ** 2) * np.sqrt(2 / np.pi) / smoothing
+        return 0.5 * (weights @ sides(mean)) * density
+
+    return value, slopes

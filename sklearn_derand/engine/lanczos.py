@@ -122,6 +122,18 @@ class Lanczos:
             )[0]
         )
 
+    def ritz_pairs(self):
+        """Return all Ritz values, their residual norms, and a function that makes the vectors asked for, as rows."""
+        values, weights = np.array(self._alpha), np.ones((1, 1))
+        if self.n_products > 1:
+            values, weights = eigh_tridiagonal(self._alpha, self._beta[:-1], check_finite=False)
+        basis = self._basis[: self.n_products]
+
+        def vectors(chosen) -> Tensor:
+            return torch.as_tensor(weights[:, chosen].T.copy(), dtype=basis.dtype).to(basis.device) @ basis
+
+        return values, self._beta[-1] * np.abs(weights[-1]), vectors
+
     def _sufficient(self, points: np.ndarray, theta: float) -> np.ndarray:
         """Tell for each ``x < theta`` whether the theorem, with rounding, certifies ``lambda_min >= x``."""
         pivots, square = np.ones_like(points), np.ones_like(points)

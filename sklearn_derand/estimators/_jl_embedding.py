@@ -18,6 +18,7 @@ from sklearn_derand.estimators._base import DerandomizedEstimator
 from sklearn_derand.estimators._jl_dimension import smallest_dimension
 from sklearn_derand.estimators._jl_path import Descent, derandomise, tighten
 from sklearn_derand.estimators._jl_points import SpanCoordinates
+from sklearn_derand.estimators._jl_validation import NewPairs, explore
 from sklearn_derand.metrics._distortion import max_distortion
 
 POWER = 0.5
@@ -52,6 +53,10 @@ class DerandJLEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Deran
         Keep the pseudo-inverse of the components for ``inverse_transform``.
     random_state : int, RandomState instance or None, default=None
         Of the Gaussian law's draw, the part of the map that the fitted points do not see, and the certificate.
+    validation_fraction : float or None, default=None
+        None: the map is the best on all points given. A share in (0, 1): so many points are set aside, maps are
+        descended on the others from several starts, and the one returned is the best, among all points of all paths,
+        on the pairs with a point set aside. It distorts new points less and the fitted ones more.
     solver : {"lbfgs", "trust_region", "perturbed_gradient", "hessian_descent"}, default="lbfgs"
         What descends.
     max_iter : int, default=1000
@@ -79,10 +84,15 @@ class DerandJLEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Deran
         a ConvergenceWarning tells if ``distortion_`` exceeds it. At 1 or above it is no guarantee at all.
     distortion_lower_bound_ : float
         No map of these points to as many dimensions, linear or not, has a smaller distortion.
+    validation_distortion_ : float
+        Largest relative change over the pairs with a point set aside, with ``validation_fraction``. These pairs chose
+        the map, so it is a little optimistic; and of more new points the extremes lie further out.
     noise_ : float
         sigma at the end.
     certificate_ : Certificate
-        Of the objective ``t^-2 log F_t`` at the last ``t``, with sigma a variable, at ``certified_params_``.
+        Of the objective ``t^-2 log F_t`` at the last ``t``, with sigma a variable, at ``certified_params_``. With
+        ``validation_fraction`` that is the end of the path on the fitted points, not the map returned, which is
+        usually stopped earlier.
     certified_params_ : ndarray of shape (n_components_ * rank + 1,)
         The map on scaled coordinates of the points' span, and the noise in its natural unit.
     history_ : dict of str to ndarray
@@ -134,6 +144,7 @@ class DerandJLEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Deran
         "n_components": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "eps": [Interval(Real, 0, None, closed="neither")],
         "compute_inverse_components": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither"), None],
     }
 
     def __init__(
@@ -143,6 +154,7 @@ class DerandJLEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Deran
         eps=0.1,
         compute_inverse_components=False,
         random_state=None,
+        validation_fraction=None,
         solver="lbfgs",
         max_iter=1000,
         tol=1e-5,
@@ -153,6 +165,7 @@ class DerandJLEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Deran
         self.eps = eps
         self.compute_inverse_components = compute_inverse_components
         self.random_state = random_state
+        self.validation_fraction = validation_fraction
         self.solver = solver
         self.max_iter = max_iter
         self.tol = tol
@@ -176,21 +189,49 @@ class DerandJLEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Deran
         """
         self._validate_params()
         X = validate_data(self, X, accept_sparse=["csr", "csc"], dtype=[np.float64, np.float32])
-        start, engine, outside = self._draw_seeds(3)
-        coordinates = SpanCoordinates.of(_as_float64(X))
+        start, engine, outside, aside = self._draw_seeds(4)
+        points = _as_float64(X)
+        fitted, held = self._set_aside(points, aside)
+        coordinates = SpanCoordinates.of(fitted)
         self._warn_if_larger(coordinates)
         with self._task(X):
             run = partial(self._minimize, seed=engine)
             k, descent = self._choose(run, coordinates, start)
             self.n_components_ = self._n_features_out = k
-            maps = np.zeros((k, 0)) if descent is None else descent.maps()
             rest = np.random.RandomState(outside).standard_normal((k, X.shape[1])) / np.sqrt(k)
-            components = coordinates.outside(rest) + coordinates.to_features(maps)
+            components = coordinates.outside(rest)
+            if descent is not None:
+                components = components + coordinates.to_features(descent.maps())
+                if held is not None:
+                    components = self._validated(run, coordinates, held, components, outside)
             self.components_ = components.astype(X.dtype, copy=False)
             if self.compute_inverse_components:
                 self.inverse_components_ = linalg.pinv(self.components_, check_finite=False)
             self._read_off(X, coordinates, descent)
         return self
+
+    def _set_aside(self, points, seed):
+        """Return the points to fit and those set aside, ``None`` for the latter where there are none."""
+        n = points.shape[0]
+        n_aside = 0 if self.validation_fraction is None else round(self.validation_fraction * n)
+        if n_aside == 0 or n - n_aside < 2:
+            return points, None
+        order = np.random.RandomState(seed).permutation(n)
+        return points[order[n_aside:]], points[order[:n_aside]]
+
+    def _validated(self, run, coordinates, held, components, seed):
+        """Return the best map on the pairs with points set aside: that given, or one of several paths."""
+        from sklearn_derand.problems.johnson_lindenstrauss import PairDistortion
+
+        stack = sparse.vstack if sparse.issparse(held) else np.vstack
+        everything = stack([held, coordinates.X])
+        pairs = NewPairs(everything.tocsr() if sparse.issparse(held) else everything, held.shape[0])
+        pairs.offer(components)
+        points, inverse = self._tensors(coordinates.points, coordinates.inverse_distances)
+        pose = partial(PairDistortion, points, inverse, self.n_components_)
+        explore(run, pose, coordinates, self.n_components_, pairs, seed)
+        self.validation_distortion_ = float(np.abs(pairs.ratios(pairs.components) - 1).max(initial=0.0))
+        return pairs.components
 
     def _warn_if_larger(self, coordinates):
         n_features = coordinates.X.shape[1]

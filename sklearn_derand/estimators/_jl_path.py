@@ -9,7 +9,7 @@ SHARE = 0.5
 
 DERANDOMISE_STEPS = 40
 TIGHTEN_STEPS = 60
-RAISE = 4.0
+RAISE = 2.0
 """Factor between exponents."""
 
 SLACK = 0.03
@@ -54,6 +54,19 @@ class Descent:
         k, r = objective.n_components, scales.numel()
         maps = torch.eye(k, r, dtype=scales.dtype, device=scales.device) * scales
         return cls(objective, objective.pack(maps, 0.0), scales, kept_bound=True)
+
+    @classmethod
+    def at_map(cls, objective, maps):
+        """Start at a map without noise, in unscaled coordinates, at its best scale."""
+        import torch
+
+        from sklearn_derand.engine.tensors import as_tensor
+
+        points = objective.points
+        params = objective.pack(as_tensor(maps, device=points.device), 0.0)
+        low, high = objective.extremes(params)
+        params = params * (2 / (low + high)) ** 0.5
+        return cls(objective, params, torch.ones(points.shape[1], dtype=points.dtype, device=points.device))
 
     def maps(self):
         """Return the map on an orthonormal basis of the points' span, in numpy."""
@@ -147,7 +160,8 @@ def tighten(run, descent, max_iter):
     while not last:
         soft, hard = descent.excess()
         # The excess falls like 1/t.
-        last = soft - hard <= RAISE * SLACK * hard or descent.objective.t * RAISE > LARGEST_EXPONENT
+        spent = descent.n_iter >= max_iter or descent.objective.t * RAISE > LARGEST_EXPONENT
+        last = spent or soft - hard <= RAISE * SLACK * hard
         descent.objective = descent.objective.at(RAISE * descent.objective.t)
         left = max(0, max_iter - descent.n_iter)
         if last:

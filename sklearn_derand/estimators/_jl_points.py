@@ -84,12 +84,15 @@ class SpanCoordinates:
         """Return ``maps @ basis``: a map on the span as one on the features."""
         return maps @ self.basis if self.dual is None else np.asarray((maps @ self.dual) @ self.X)
 
+    def inside(self, rows):
+        """Return rows on the features as rows on the span."""
+        if self.dual is None:
+            return rows @ self.basis.T
+        return np.asarray(self.X @ rows.T).T @ self.dual.T
+
     def outside(self, rows):
         """Remove from rows on the features all that the differences can see."""
-        if self.dual is None:
-            return rows - (rows @ self.basis.T) @ self.basis
-        inside = np.asarray(self.X @ rows.T).T @ self.dual.T
-        return rows - self.to_features(inside)
+        return rows - self.to_features(self.inside(rows))
 
 
 def _spectrum(gram):

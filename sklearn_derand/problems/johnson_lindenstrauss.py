@@ -99,8 +99,13 @@ class PairDistortion:
 
     def largest(self, params: Tensor) -> float:
         """Return the largest ``|q_u - 1|`` of ``M`` alone."""
+        low, high = self.extremes(params)
+        return max(1 - low, high - 1)
+
+    def extremes(self, params: Tensor) -> tuple[float, float]:
+        """Return the least and the largest ``q_u`` of ``M`` alone."""
         with torch.no_grad():
-            return self.moments.largest_change(self.points @ self.maps(params).T)
+            return self.moments.extremes(self.points @ self.maps(params).T)
 
     def at(self, t: float) -> "PairDistortion":
         """Return the same pairs at another exponent."""

@@ -20,6 +20,9 @@ from torch import Tensor
 BLOCK = 4_000_000
 """Entries of one n x n block (32 MB in float64): one block up to 2,000 points."""
 
+LARGEST_RECIPROCAL = 300.0
+"""Shift up to which ``exp(+-2 shift)`` is far from overflow."""
+
 
 class PairMoments:
     """``log F(Y, s) = log sum over pairs (exp e^+ + exp e^-)`` with first and second derivatives.
@@ -66,15 +69,20 @@ class PairMoments:
 
     def _change(self, images: Tensor, squares: Tensor, rows: slice) -> Tensor:
         """Return ``q - 1`` for a block of rows, 0 where a pair does not count."""
-        q = torch.mm(images[rows], images.T).mul_(-2)
-        q += squares[rows, None]
-        q += squares
-        return q.mul_(self.inverse[rows]).sub_(self.valid[rows])
+        one = torch.ones_like(squares)
+        # One product in place of a Gram matrix and two broadcast sums.
+        left = torch.column_stack([images[rows] * -2, squares[rows], one[rows]])
+        right = torch.column_stack([images, one, squares])
+        return torch.mm(left, right.T).mul_(self.inverse[rows]).sub_(self.valid[rows])
 
     def _exponentials(self, change: Tensor, rows: slice, s: float, shift: float) -> tuple[Tensor, Tensor]:
         """Return ``exp(e^+ - shift), exp(e^- - shift)`` of the pairs that count."""
         alpha, gamma, _, _ = self._noise_terms(s)
         t, k = self.t, self.n_components
+        if s == 0.0 and shift < LARGEST_RECIPROCAL:  # the two are reciprocal: one exponential serves both
+            plus = torch.mul(change, t).sub_(shift).exp_()
+            minus = torch.mul(plus, math.exp(2 * shift)).reciprocal_()
+            return plus.mul_(self.valid[rows]), minus.mul_(self.valid[rows])
         plus = torch.mul(change, t * alpha).add_(t * (alpha - 1) + k / 2 * math.log(alpha) - shift)
         minus = torch.mul(change, -t * gamma).add_(t * (1 - gamma) + k / 2 * math.log(gamma) - shift)
         return plus.exp_().mul_(self.valid[rows]), minus.exp_().mul_(self.valid[rows])
@@ -101,10 +109,15 @@ class PairMoments:
             total += plus.sum().item() + minus.sum().item()
         return shift + math.log(total / 2)  # every pair stands in the matrix twice
 
-    def largest_change(self, images: Tensor) -> float:
-        """Return the largest ``|q - 1|``."""
+    def extremes(self, images: Tensor) -> tuple[float, float]:
+        """Return the least and the largest ``q``; (1, 1) where no pair counts."""
         squares = images.square().sum(dim=1)
-        return max(self._change(images, squares, rows).abs().max().item() for rows in self.blocks)
+        low, high = math.inf, -math.inf
+        for rows in self.blocks:
+            change = self._change(images, squares, rows)[self.inverse[rows] > 0]
+            if change.numel():
+                low, high = min(low, change.min().item()), max(high, change.max().item())
+        return (1 + low, 1 + high) if high > -math.inf else (1.0, 1.0)
 
     def gradient(self, images: Tensor, s: float) -> tuple[float, Tensor, float]:
         """Return ``log F`` and its gradient in ``Y`` and in ``s``."""
@@ -122,14 +135,8 @@ class PairMoments:
             sum_plus, sum_minus = plus.sum().item(), minus.sum().item()
             total += sum_plus + sum_minus
             if s != 0.0:
-                q_plus, q_minus = (
-                    torch.vdot(plus.view(-1), change.view(-1)),
-                    torch.vdot(minus.view(-1), change.view(-1)),
-                )
-                a, b, c, d = self._first_s(s)
-                slope_s += (
-                    a * (q_plus.item() + sum_plus) + b * sum_plus + c * (q_minus.item() + sum_minus) + d * sum_minus
-                )
+                first = self._first_s(s)
+                slope_s += _average(plus, change, first[:2]) + _average(minus, change, first[2:])
             alpha, gamma, _, _ = self._noise_terms(s)
             pull = plus.mul_(alpha).sub_(minus, alpha=gamma).mul_(self.inverse[rows])
             slope[rows] += _laplacian(pull, images, rows)
@@ -182,34 +189,32 @@ class PairMoments:
         """
         squares, cross = images.square().sum(dim=1), (images * v).sum(dim=1)
         first, second = self._first_s(s), self._second_s(s)
-        mean, fixed, moved = 0.0, torch.zeros_like(images), torch.zeros_like(images)
-        slope_s = out_s = 0.0
+        fixed, moved = torch.zeros_like(images), torch.zeros_like(images)
+        mean = slope_s = out_s = 0.0
         alpha, gamma, gamma1 = self._noise_terms(s)[:3]
         for b, rows in enumerate(self.blocks):
             change, plus, minus = kept[b] if kept else self._block_weights(images, squares, s, log_moment, rows)
             dq = self._directional(images, v, cross, rows)
             d_plus, d_minus = dq * (self.t * alpha), dq * (-self.t * gamma)
-            inverse = self.inverse[rows]
-            if s != 0.0 or r != 0.0:
+            if r != 0.0:
+                out_s += r * (_average(plus, change, second[:2]) + _average(minus, change, second[2:]))
+            if s != 0.0:
                 q = change + self.valid[rows]
                 es_plus, es_minus = first[0] * q + first[1], first[2] * q + first[3]
                 d_plus += r * es_plus
                 d_minus += r * es_minus
                 slope_s += (plus * es_plus).sum().item() + (minus * es_minus).sum().item()
-                ess = (plus * (second[0] * q + second[1])).sum() + (minus * (second[2] * q + second[3])).sum()
-                mixed = (plus * dq).sum() * (2 * s * self.t) - (minus * dq).sum() * (self.t * gamma1)
-                out_s += r * ess.item() + mixed.item()
                 out_s += (plus * d_plus * es_plus).sum().item() + (minus * d_minus * es_minus).sum().item()
+                mixed = (plus * dq).sum() * (2 * s * self.t) - (minus * dq).sum() * (self.t * gamma1)
+                out_s += mixed.item()
             d_plus *= plus
             d_minus *= minus
             mean += d_plus.sum().item() + d_minus.sum().item()
-            pull = plus * alpha
-            pull -= gamma * minus
-            pull *= inverse
+            pull = torch.mul(plus, alpha).sub_(minus, alpha=gamma).mul_(self.inverse[rows])
             change_of_pull = d_plus.mul_(alpha).sub_(d_minus, alpha=gamma)
-            if r != 0.0:
+            if s != 0.0:
                 change_of_pull += (2 * s * r) * plus - (gamma1 * r) * minus
-            change_of_pull *= inverse
+            change_of_pull *= self.inverse[rows]
             fixed[rows] = _laplacian(pull, images, rows)
             moved[rows] = _laplacian(change_of_pull, images, rows) + _laplacian(pull, v, rows)
         return moved.sub_(fixed, alpha=mean).mul_(4 * self.t), out_s - mean * slope_s
@@ -222,6 +227,13 @@ class PairMoments:
         dq += cross[rows, None]
         dq += cross
         return dq.mul_(self.inverse[rows]).mul_(2)
+
+
+def _average(weights, change, coefficients):
+    """Return the sum of ``weights * (a q + b)`` over a block, ``q`` being ``change + 1``."""
+    a, b = coefficients
+    weighted = torch.vdot(weights.view(-1), change.view(-1)).item() if a != 0.0 else 0.0
+    return a * weighted + (a + b) * weights.sum().item()
 
 
 def _laplacian(pull, images, rows):

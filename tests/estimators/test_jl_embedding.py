@@ -47,7 +47,9 @@ def test_noise_falls_from_the_law_to_nothing(fitted):
 
 def test_state_is_plain(fitted):
     for name, value in vars(fitted).items():
-        assert isinstance(value, np.ndarray | int | float | str | bool | dict) or dataclasses.is_dataclass(value), name
+        assert isinstance(value, np.ndarray | int | float | str | bool | dict | None) or dataclasses.is_dataclass(
+            value
+        ), name
 
 
 def test_the_same_seed_gives_the_same_map_and_another_another(fitted):
@@ -144,7 +146,7 @@ def test_auto_never_exceeds_the_features():
 
 def test_inverse(fitted):
     Z = fitted.transform(DIGITS[:10])
-    kept = clone(fitted).set_params(compute_inverse_components=True, max_iter=300).fit(DIGITS[:60])
+    kept = clone(fitted).set_params(compute_inverse_components=True).fit(DIGITS[:60])
     assert kept.inverse_components_.shape == (64, 16)
     np.testing.assert_allclose(fitted.transform(fitted.inverse_transform(Z)), Z, atol=1e-9)
     images = kept.transform(DIGITS[:10])
@@ -170,3 +172,30 @@ def test_seeds_shared_between_data_and_projection():
     components = DerandJLEmbedding(n_components=8, random_state=3).fit(X).components_
     unit = lambda rows: rows / np.linalg.norm(rows, axis=1, keepdims=True)  # noqa: E731
     assert np.abs(unit(components) @ unit(X).T).max() < 0.6
+
+
+def test_points_set_aside_choose_the_map():
+    """On new points it beats the fitted optimum, which beats it on the fitted ones; both are measured."""
+    X, new = DIGITS[:120], DIGITS[500:800]
+    best_on_fitted = DerandJLEmbedding(n_components=16, random_state=0).fit(X)
+    chosen = DerandJLEmbedding(n_components=16, validation_fraction=0.25, random_state=0).fit(X)
+    assert best_on_fitted.distortion_ < chosen.distortion_ < chosen.distortion_bound_
+    assert chosen.validation_distortion_ <= chosen.distortion_ * (1 + 1e-9)
+    gain = max_distortion(new, best_on_fitted.transform(new)) / max_distortion(new, chosen.transform(new))
+    assert gain > 1.0
+    assert chosen.certificate_.holds
+    assert not hasattr(best_on_fitted, "validation_distortion_")
+
+
+def test_points_set_aside_of_sparse_input():
+    X = sparse.random_array((30, 200), density=0.1, format="csr", rng=np.random.default_rng(0))
+    sparse_fit = DerandJLEmbedding(n_components=10, validation_fraction=0.2, random_state=0).fit(X)
+    dense_fit = DerandJLEmbedding(n_components=10, validation_fraction=0.2, random_state=0).fit(X.toarray())
+    assert sparse_fit.validation_distortion_ == pytest.approx(dense_fit.validation_distortion_, rel=0.05)
+    images = X @ sparse_fit.components_.T
+    assert sparse_fit.distortion_ == pytest.approx(max_distortion(X, images), rel=1e-9)
+
+
+def test_too_few_points_to_set_any_aside():
+    embedding = DerandJLEmbedding(n_components=2, validation_fraction=0.1, random_state=0).fit(DIGITS[:4])
+    assert embedding.distortion_ >= embedding.distortion_lower_bound_

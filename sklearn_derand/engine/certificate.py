@@ -1,14 +1,16 @@
 """Evidence that a point is second-order stationary; it knows no solver."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Generator, Tensor
 
 from sklearn_derand.engine.derivatives import Derivatives
-from sklearn_derand.engine.eigenvalue import smallest_eigenvalue
-from sklearn_derand.engine.objective import Objective
+from sklearn_derand.engine.eigenvalue import DENSE_LIMIT, EigenvalueBound, smallest_eigenvalue
+from sklearn_derand.engine.lemma import HasNoiseBlocks, noise_bound
+from sklearn_derand.engine.lipschitz import third_derivative_norm
+from sklearn_derand.engine.objective import Objective, noise_norm
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,15 @@ class Certificate:
         Norm of the point: far out, small derivatives mean little.
     n_hvp : int
         Hessian-vector products that the certificate took.
+    dtype : str
+        Type that all of this was computed in.
+    lipschitz_measured : float
+        Lower estimate of the Hessian's Lipschitz constant at the point; ``nan`` where it was not asked for.
+    noise_norm : float
+        ``||W||_F`` where the objective names its noise, else ``nan``.
+    noise_bound : float
+        The lemma's bound of it, ``||df/dW|| / (2 lam + lambda_min(H_b))``, where the objective names its blocks;
+        ``inf`` where the denominator is not positive, ``nan`` where nothing is named.
     """
 
     value: float
@@ -64,6 +75,10 @@ class Certificate:
     n_params: int
     params_norm: float
     n_hvp: int
+    dtype: str = "float64"
+    lipschitz_measured: float = float("nan")
+    noise_norm: float = float("nan")
+    noise_bound: float = float("nan")
 
     @property
     def holds(self) -> bool:
@@ -126,6 +141,8 @@ def certify(
     random_state: int | Generator | None = None,
     initial_value: float = float("nan"),
     max_products: int = 1000,
+    dense_limit: int = DENSE_LIMIT,
+    measure_lipschitz: bool = False,
 ) -> Certificate:
     """Examine a point, however it was found.
 
@@ -148,6 +165,10 @@ def certify(
         Recorded as it is.
     max_products : int, default=1000
         Most Hessian-vector products of a Lanczos bound.
+    dense_limit : int, default=64
+        Number of parameters up to which the Hessian is formed and factorised, so that nothing is left to chance.
+    measure_lipschitz : bool, default=False
+        Also estimate the Hessian's Lipschitz constant from below, by third derivatives.
 
     Returns
     -------
@@ -168,16 +189,22 @@ def certify(
     """
     check_tolerances(tol, curvature_tol, failure_probability)
     check_params(params)
+    derivatives = Derivatives(objective)
+    generator = as_generator(random_state)
     certificate, _ = examine(
-        Derivatives(objective),
+        derivatives,
         params,
         tol=tol,
         curvature_tol=curvature_tol,
         failure_probability=failure_probability,
-        generator=as_generator(random_state),
+        generator=generator,
         initial_value=initial_value,
         max_products=max_products,
+        dense_limit=dense_limit,
     )
+    if measure_lipschitz:
+        measured = third_derivative_norm(derivatives, params, generator)
+        certificate = replace(certificate, lipschitz_measured=measured)
     return certificate
 
 
@@ -191,12 +218,12 @@ def examine(
     generator: Generator,
     initial_value: float,
     max_products: int = 1000,
-) -> tuple[Certificate, Tensor]:
-    """Return the certificate of a point and the unit direction of its least curvature found."""
+    dense_limit: int = DENSE_LIMIT,
+) -> tuple[Certificate, EigenvalueBound | None]:
+    """Return the certificate of a point and what it knows of the least curvature there."""
     before = derivatives.n_hvp
     params = params.detach()
-    value, gradient = derivatives.value_and_gradient(params)
-    product = derivatives.hessian_product(params)
+    value, gradient, product = derivatives.all_orders(params)
     n = params.numel()
     finite = np.isfinite(value) and bool(torch.isfinite(gradient).all())
     least = None
@@ -208,16 +235,18 @@ def examine(
             threshold=-curvature_tol,
             failure_probability=failure_probability,
             max_products=max_products,
+            dense_limit=dense_limit,
             dtype=params.dtype,
             device=params.device,
         )
+    noise, bound, more = _noise(derivatives, params, gradient, product, generator, failure_probability, finite)
     certificate = Certificate(
         value=value,
         initial_value=float(initial_value),
         gradient_norm=gradient.norm().item(),
         min_eigenvalue=least.value if finite else float("nan"),
         min_eigenvalue_bound=least.bound if finite else -float("inf"),
-        failure_probability=least.failure_probability if finite else 1.0,
+        failure_probability=min(1.0, least.failure_probability + more) if finite else 1.0,
         tol=float(tol),
         curvature_tol=float(curvature_tol),
         gradient_mismatch=_gradient_mismatch(derivatives, params, value, gradient, product, generator),
@@ -225,8 +254,23 @@ def examine(
         n_params=n,
         params_norm=params.norm().item(),
         n_hvp=derivatives.n_hvp - before,
+        dtype=str(params.dtype).removeprefix("torch."),
+        noise_norm=noise,
+        noise_bound=bound,
     )
-    return certificate, (least.vector if finite else torch.zeros_like(params))
+    return certificate, least
+
+
+def _noise(
+    derivatives, params, gradient, product, generator, failure_probability, finite
+) -> tuple[float, float, float]:
+    """Return the norm of the noise, the lemma's bound of it, and the probability that this bound is false."""
+    objective = derivatives.objective
+    norm = noise_norm(objective, params)
+    if not finite or not isinstance(objective, HasNoiseBlocks):
+        return norm, float("nan"), 0.0
+    blocks = objective.noise_blocks()
+    return params[blocks.weights].norm().item(), *noise_bound(blocks, gradient, product, generator, failure_probability)
 
 
 def _gradient_mismatch(derivatives, params, value, gradient, product, generator) -> float:

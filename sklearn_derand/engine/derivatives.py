@@ -65,8 +65,12 @@ class Derivatives:
 
     def hessian_product(self, params: Tensor) -> Callable[[Tensor], Tensor]:
         """Return ``v -> Hess f(params) v``."""
+        return self.all_orders(params)[2]
+
+    def all_orders(self, params: Tensor) -> tuple[float, Tensor, Callable[[Tensor], Tensor]]:
+        """Return value, gradient and ``v -> Hess f(params) v`` from one evaluation."""
         leaf = params.detach().requires_grad_(True)
-        _, gradient = self._differentiate(leaf, keep_graph=True)
+        value, gradient = self._differentiate(leaf, keep_graph=True)
 
         def product(vector: Tensor) -> Tensor:
             self.n_hvp += 1
@@ -75,7 +79,7 @@ class Derivatives:
             (out,) = torch.autograd.grad(gradient, leaf, vector, retain_graph=True, materialize_grads=True)
             return out
 
-        return product
+        return value.item(), gradient.detach(), product
 
     def dense_hessian(self, params: Tensor) -> Tensor:
         """Return ``Hess f(params)``, shape (n, n), as computed: symmetric only up to rounding."""

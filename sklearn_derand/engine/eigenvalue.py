@@ -44,6 +44,11 @@ class EigenvalueBound:
         Lower bound; false with probability at most ``failure_probability``. ``-inf`` where none was reached.
     vector : Tensor of shape (n,)
         Unit vector that attains ``value``.
+    mixture : Tensor of shape (n,)
+        Unit vector in the span of all directions of negative curvature found, each by the root of its curvature;
+        ``vector`` where none was found.
+    mixture_value : float
+        Its Rayleigh quotient.
     method : {"dense", "lanczos"}
         Where the bound comes from.
     failure_probability : float
@@ -55,6 +60,8 @@ class EigenvalueBound:
     value: float
     bound: float
     vector: Tensor
+    mixture: Tensor
+    mixture_value: float
     method: str
     failure_probability: float
     n_products: int
@@ -122,7 +129,11 @@ def smallest_eigenvalue(
         elif process.certifies() or process.hopeless:
             break
     value, bound, vector = process.result()
-    return EigenvalueBound(value, bound, vector, "lanczos", failure_probability, process.n_products)
+    values, _, vectors = process.ritz_pairs()
+    mixture, mixture_value = _mix(values, vectors, vector, value)
+    return EigenvalueBound(
+        value, bound, vector, mixture, mixture_value, "lanczos", failure_probability, process.n_products
+    )
 
 
 def dense_smallest_eigenvalue(hessian: Tensor) -> EigenvalueBound:
@@ -155,4 +166,16 @@ def dense_smallest_eigenvalue(hessian: Tensor) -> EigenvalueBound:
         if torch.linalg.cholesky_ex(shifted).info.item() == 0:
             bound = value - slack - gamma / (1 - gamma) * torch.trace(shifted).item() - asymmetry
             break
-    return EigenvalueBound(value, bound, vector, "dense", 0.0, n)
+    values = eigenvalues.cpu().numpy()
+    mixture, mixture_value = _mix(values, lambda chosen: eigenvectors.T[torch.as_tensor(chosen)], vector, value)
+    return EigenvalueBound(value, bound, vector, mixture, mixture_value, "dense", 0.0, n)
+
+
+def _mix(values: np.ndarray, vectors, least: Tensor, value: float) -> tuple[Tensor, float]:
+    """Return the mixture of all directions whose curvature is at least a tenth of the most negative, and its own."""
+    negative = np.flatnonzero(values < 0.1 * min(value, 0.0))
+    if value >= 0 or len(negative) < 2:
+        return least, value
+    curvatures = -values[negative]
+    weights = torch.as_tensor(np.sqrt(curvatures / curvatures.sum())).to(least)
+    return weights @ vectors(negative), -float((curvatures**2).sum() / curvatures.sum())

@@ -13,6 +13,7 @@ from sklearn_derand.engine.certificate import (
     examine,
 )
 from sklearn_derand.engine.derivatives import Derivatives
+from sklearn_derand.engine.eigenvalue import EigenvalueBound
 from sklearn_derand.engine.hessian_descent import HessianDescent
 from sklearn_derand.engine.lbfgs import LBFGS
 from sklearn_derand.engine.objective import Objective, as_objective, initial_params
@@ -130,7 +131,7 @@ class _Run:
                 point = self.solver.descend(self.derivatives, point, tol=self.tol, progress=progress)
             if point.status is None:
                 point = self._pull_back(point, first, progress)
-            certificate, direction = self._examine(point, first.value, progress.n_escapes)
+            certificate, least = self._examine(point, first.value, progress.n_escapes)
             status = point.status or self._judge(certificate)
             if status is not Status.RUNNING:
                 return progress.solution(point, status, certificate)
@@ -138,11 +139,10 @@ class _Run:
                 return progress.solution(point, Status.MAX_ESCAPES, certificate)
             progress.n_escapes += 1
             point = self.solver.escape(
-                self.derivatives, point, direction=direction, curvature=certificate.min_eigenvalue,
-                tol=self.tol, generator=self.generator, progress=progress,
+                self.derivatives, point, least=least, tol=self.tol, generator=self.generator, progress=progress,
             )  # fmt: skip
 
-    def _examine(self, point: Point, initial_value: float, n_escapes: int) -> tuple[Certificate, Tensor]:
+    def _examine(self, point: Point, initial_value: float, n_escapes: int) -> tuple[Certificate, EigenvalueBound]:
         # The union bound over all rounds: sum over c of 6 delta / (pi (c + 1))^2 is delta.
         delta = 6 * self.failure_probability / (math.pi * (n_escapes + 1)) ** 2
         return examine(

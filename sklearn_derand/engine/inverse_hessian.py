@@ -64,8 +64,8 @@ def deflation(product, gradient: Tensor, n_products: int) -> Deflation | None:
 class InverseHessian:
     """``H = H0 + [S, H0 Y] M [S, H0 Y]'`` in a ring of ``memory`` pairs, ``H0 = A + gamma B``.
 
-    ``A`` and ``B`` are the two parts of ``Deflation.split``; without one ``A = 0`` and ``B = I``. ``gamma`` is the usual
-    ``s'By / y'By`` of the last pair.
+    ``A`` and ``B`` are the two parts of ``Deflation.split``; without one ``A = 0`` and ``B = I``. ``gamma`` is
+    the usual ``s'By / y'By`` of the last pair.
     """
 
     def __init__(self, memory: int, like: Tensor):

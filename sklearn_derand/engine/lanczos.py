@@ -125,13 +125,14 @@ class Lanczos:
     def ritz_pairs(self):
         """Return all Ritz values, their residual norms, and a function that makes the vectors asked for, as rows."""
         values, weights = np.array(self._alpha), np.ones((1, 1))
-        if self.n_products > 1:
+        if len(self._alpha) > 1:
             values, weights = eigh_tridiagonal(self._alpha, self._beta[:-1], check_finite=False)
-        basis = self._basis[: self.n_products]
+        basis = self._basis[: len(self._alpha)]
 
         def vectors(chosen) -> Tensor:
             return torch.as_tensor(weights[:, chosen].T.copy(), dtype=basis.dtype).to(basis.device) @ basis
 
+        weights *= np.where(weights[0] < 0, -1.0, 1.0)  # signs of the random start
         return values, self._beta[-1] * np.abs(weights[-1]), vectors
 
     def _sufficient(self, points: np.ndarray, theta: float) -> np.ndarray:

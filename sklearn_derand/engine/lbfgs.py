@@ -16,8 +16,8 @@ from sklearn_derand.engine.trust_region import TrustRegion
 class LBFGS(CurvatureEscape):
     """Limited-memory BFGS with a weak Wolfe line search, deflated where the descent is long.
 
-    A condition number ``kappa`` costs L-BFGS some ``sqrt(kappa)`` steps. After ``patience`` steps, and every ``patience``
-    steps again, ``products`` Hessian-vector products are therefore spent on a Lanczos process from the gradient. The
+    A condition number ``kappa`` costs L-BFGS some ``sqrt(kappa)`` steps. After ``patience`` steps, and after as many
+    again, ``products`` Hessian-vector products are therefore spent on a Lanczos process from the gradient. The
     eigenpairs of largest ``|theta|`` that have converged make the initial inverse Hessian exact in their span, so that
     only the rest of the spectrum counts. Where that would save less than it costs, it waits twice as long.
 

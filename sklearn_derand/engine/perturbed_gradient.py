@@ -40,12 +40,11 @@ class PerturbedGradient:
         """Go down until ``||gradient|| <= tol``."""
         return GradientDescent(self.step).descend(derivatives, point, tol=tol, progress=progress)
 
-    def escape(self, derivatives, point, *, direction, curvature, tol, generator, progress) -> Point:
+    def escape(self, derivatives, point, *, least, tol, generator, progress) -> Point:
         """Kick and descend; the direction that the certificate found is not used."""
-        del direction
         n = point.params.numel()
         # A fall that the curvature explains: half of |theta| r^2 / n is what the kick has along the bad direction.
-        asked = 0.5 * abs(curvature) * self.radius**2 / n
+        asked = 0.5 * abs(least.value) * self.radius**2 / n
         for _ in range(self.max_kicks):
             kick = torch.randn(n, generator=generator, dtype=point.params.dtype)
             shell = torch.rand((), generator=generator, dtype=point.params.dtype) ** (1 / n)

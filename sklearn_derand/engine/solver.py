@@ -9,6 +9,8 @@ import torch
 from torch import Generator, Tensor
 
 from sklearn_derand.engine.derivatives import Derivatives
+from sklearn_derand.engine.eigenvalue import EigenvalueBound
+from sklearn_derand.engine.objective import noise_norm
 from sklearn_derand.engine.solution import Solution, Status
 
 
@@ -61,7 +63,7 @@ class Progress:
         self._derivatives = derivatives
         self._max_iter = max_iter
         self._callback = callback
-        self._noise = getattr(derivatives.objective, "noise", None)
+        self._noise = False
         self._rows: list[tuple[float, ...]] = []
         self._first: Point | None = None
         self.n_escapes = 0
@@ -74,16 +76,14 @@ class Progress:
     def start(self, point: Point) -> Status | None:
         """Record where the run begins."""
         self._first = point
+        self._noise = bool(np.isfinite(noise_norm(self._derivatives.objective, point.params)))
         return self.accept(point)
 
     def accept(self, point: Point) -> Status | None:
         """Record a point; return the reason to stop, if there is one."""
         row = [point.value, point.gradient_norm]
-        if self._noise is not None:
-            with torch.no_grad():
-                block = self._noise(point.params)
-            if block is not None:
-                row.append(block.norm().item())
+        if self._noise:
+            row.append(noise_norm(self._derivatives.objective, point.params))
         self._rows.append(tuple(row))
         if not point.finite:
             return Status.NOT_FINITE
@@ -144,21 +144,23 @@ class Solver(Protocol):
         derivatives: Derivatives,
         point: Point,
         *,
-        direction: Tensor,
-        curvature: float,
+        least: EigenvalueBound,
         tol: float,
         generator: Generator,
         progress: Progress,
     ) -> Point:
-        """Leave a saddle for a strictly lower point, given a direction of proven negative curvature."""
+        """Leave a saddle for a strictly lower point, given directions of proven negative curvature."""
         ...
 
 
 class CurvatureEscape:
-    """The shared step out of a saddle: along the direction of negative curvature, downhill."""
+    """The shared step out of a saddle: along a mixture of all directions of negative curvature found, downhill.
 
-    def escape(self, derivatives, point, *, direction, curvature, tol, generator, progress) -> Point:  # noqa: D102, ARG002
-        return escape_along(derivatives, point, direction, curvature, progress)
+    A saddle has as a rule many such directions, and the least one alone often leads to the next saddle.
+    """
+
+    def escape(self, derivatives, point, *, least, tol, generator, progress) -> Point:  # noqa: D102, ARG002
+        return escape_along(derivatives, point, least.mixture, least.mixture_value, progress)
 
 
 def escape_along(

@@ -1,0 +1,87 @@
+"""The seams of architecture: light imports, small files, the names users rely on."""
+
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import sklearn_derand
+
+PACKAGE = Path(sklearn_derand.__file__).parent
+MOST_LINES = 500
+
+WHO_LOADS_TORCH = """
+import builtins, sys, traceback
+original = builtins.__import__
+def watch(name, *args, **kwargs):
+    if name.split(".")[0] == "torch" and "torch" not in sys.modules:
+        traceback.print_stack()
+        sys.exit("torch was imported by the module shown above")
+    return original(name, *args, **kwargs)
+builtins.__import__ = watch
+{statement}
+sys.exit("torch" in sys.modules and "torch is loaded")
+"""
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import sklearn_derand",
+        "from sklearn_derand import DerandJLEmbedding, DerandMaxCut, MultiIndexStudentRegressor",
+        "import sklearn_derand.datasets, sklearn_derand.displays, sklearn_derand.metrics",
+        "from sklearn_derand import *; DerandMaxCut(); DerandJLEmbedding(); MultiIndexStudentRegressor()",
+    ],
+)
+def test_import_loads_no_torch(statement):
+    command = [sys.executable, "-c", WHO_LOADS_TORCH.format(statement=statement)]
+    outcome = subprocess.run(command, capture_output=True, text=True, cwd=PACKAGE.parent)
+    assert outcome.returncode == 0, outcome.stderr
+
+
+def test_the_watch_for_torch_can_see_it():
+    command = [sys.executable, "-c", WHO_LOADS_TORCH.format(statement="import sklearn_derand.engine")]
+    outcome = subprocess.run(command, capture_output=True, text=True, cwd=PACKAGE.parent)
+    assert outcome.returncode == 1
+    assert "sklearn_derand" in outcome.stderr
+    assert "torch was imported by the module shown above" in outcome.stderr
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_no_file_is_long(path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= MOST_LINES
+
+
+@pytest.mark.parametrize(
+    ("module", "names"),
+    [
+        ("sklearn_derand", ["MultiIndexStudentRegressor", "DerandJLEmbedding", "DerandMaxCut", "__version__"]),
+        (
+            "sklearn_derand.engine",
+            [
+                "minimize",
+                "certify",
+                "Objective",
+                "Solution",
+                "Certificate",
+                "Status",
+                "check_gradient",
+                "check_hessian",
+            ],
+        ),
+        ("sklearn_derand.metrics", ["subspace_distance", "distortions", "max_distortion", "cut_value"]),
+        (
+            "sklearn_derand.datasets",
+            ["make_multi_index", "make_graph", "read_graph", "qubo_to_graph", "ising_to_graph"],
+        ),
+        ("sklearn_derand.displays", ["DescentDisplay", "IndexDisplay", "DistortionDisplay", "CutDisplay"]),
+    ],
+)
+def test_public_names(module, names):
+    found = importlib.import_module(module)
+    assert [name for name in names if not hasattr(found, name)] == []
+    if hasattr(found, "__all__"):
+        assert set(names) - {"__version__"} <= set(found.__all__)
+        assert all(hasattr(found, name) for name in found.__all__)

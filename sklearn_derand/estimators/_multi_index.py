@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from numbers import Integral, Real
 
 import numpy as np
@@ -13,7 +14,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from sklearn_derand.estimators._base import DerandomizedEstimator
-from sklearn_derand.estimators._student_choice import choose
+from sklearn_derand.estimators._student_choice import DECAYS, choose
 from sklearn_derand.estimators._student_data import StudentData, prepare_data
 from sklearn_derand.estimators._student_search import (
     StudentSpec,
@@ -21,7 +22,6 @@ from sklearn_derand.estimators._student_search import (
     descend,
     leading_directions,
     orthonormal_rows,
-    refinement_penalty,
     refinement_start,
 )
 from sklearn_derand.estimators._student_solver import student_solver
@@ -35,9 +35,11 @@ ACTIVATIONS = {
 }
 LOSSES = {"squared_error", "pseudo_huber", "log_cosh", "poisson"}
 
-DISCOVERY_TOL = 1e-3
-"""Gradient norm of the full student. It only serves to find the directions, which the refined student, taken to
-``tol``, finds again; the sample's departure from Stein's identity is larger than this by far."""
+DISCOVERY_TOL = 3e-3
+DISCOVERY_CURVATURE = 0.3
+"""Gradient norm of the full student, and negative curvature allowed it relative to alpha: a seventh of what the lemma
+can bear. It only serves to find the directions, which the refined student, taken to ``tol``, finds again; and the
+sample's departure from Stein's identity is larger than this by far."""
 
 
 class MultiIndexStudentRegressor(
@@ -86,12 +88,13 @@ class MultiIndexStudentRegressor(
         (n_samples, n_outputs) in the units of y and must be twice differentiable.
     alpha : float or "auto", default="auto"
         First-layer penalty of the full student, the lemma's lambda; the refined student has ``min(1, 20 / n_samples)``
-        of it.
-        "auto": the best of 0.01, 0.03, 0.1 on held-out rows.
-    weight_decay : float, default=1e-4
-        Penalty of the other weights. Biases are never penalised.
+        of it. "auto": both, and the refined student's weight decay, by the loss on held-out rows.
+    weight_decay : float or "auto", default="auto"
+        Penalty of the other weights; biases are never penalised. "auto": 1e-4 for the full student, for the refined
+        one what ``alpha="auto"`` chooses, or ``0.02 / n_samples`` (at most 1e-3) beside a given alpha.
     n_init : int, default=1
-        Random starts of the full student; the lowest risk is kept.
+        Starts of the full student; the lowest risk is kept. Where something was "auto", the first of them is the
+        student that it was chosen with, and the others are random.
     n_jobs : int or None, default=None
         Processes over which starts are spread. The result does not depend on it.
     warm_start : bool, default=False
@@ -108,10 +111,10 @@ class MultiIndexStudentRegressor(
         Most accepted steps of each descent.
     tol : float, default=1e-5
         Gradient norm asked of the student that predicts. The full student that precedes it is taken to
-        ``max(tol, 1e-3)``.
+        ``max(tol, 3e-3)``.
     curvature_tol : float, default=1e-3
-        Negative curvature allowed; lowered to the first-layer penalty where that is smaller, since the
-        lemma needs it below twice the penalty.
+        Negative curvature allowed the student that predicts; lowered to alpha where that is smaller, since the
+        lemma needs it below twice alpha. The full student is allowed ``max(curvature_tol, 0.3 alpha)``.
     device : {"cpu", "cuda", "auto"}, default="cpu"
         Where the descents run.
     random_state : int, RandomState instance or None, default=None
@@ -189,7 +192,7 @@ class MultiIndexStudentRegressor(
         "activation": [StrOptions(set(ACTIVATIONS))],
         "loss": [StrOptions(LOSSES), callable],
         "alpha": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],
-        "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "weight_decay": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left")],
         "n_init": [Interval(Integral, 1, None, closed="left")],
         "n_jobs": [Integral, None],
         "warm_start": ["boolean"],
@@ -206,7 +209,7 @@ class MultiIndexStudentRegressor(
         activation="tanh",
         loss="squared_error",
         alpha="auto",
-        weight_decay=1e-4,
+        weight_decay="auto",
         n_init=1,
         n_jobs=None,
         warm_start=False,
@@ -271,11 +274,13 @@ class MultiIndexStudentRegressor(
             spec,
             n_components=None if self.n_components == "auto" else int(self.n_components),
             alpha=None if self.alpha == "auto" else float(self.alpha),
+            weight_decay=None if self.weight_decay == "auto" else float(self.weight_decay),
+            refine=self.refine,
             validation_fraction=self.validation_fraction,
             seed=seeds[-1],
         )
         full_risk = spec.risk(data, None, choice.alpha)
-        full = self._discover(full_risk, spec, seeds[:-2])
+        full = self._discover(full_risk, spec, seeds[:-2], choice.full_start)
         values, vectors = leading_directions(full_risk, full.params)
         total = values.sum()
         # A student that learned a constant has no gradient: no direction is preferred.
@@ -326,7 +331,7 @@ class MultiIndexStudentRegressor(
             hidden_layer_sizes=hidden,
             activation=self.activation,
             loss=self.loss,
-            weight_decay=float(self.weight_decay),
+            weight_decay=DECAYS["full"] if self.weight_decay == "auto" else float(self.weight_decay),
             train_bias=self.train_bias,
             device=resolve_device(self.device),
             solver=self.solver,
@@ -346,28 +351,29 @@ class MultiIndexStudentRegressor(
             )
         return tuple(int(size) for size in sizes)
 
-    def _discover(self, risk, spec, seeds):
+    def _discover(self, risk, spec, seeds, start):
         """Full student: the start of lowest risk, by (value, index) so that ``n_jobs`` cannot matter."""
         settings = {
             "tol": max(self.tol, DISCOVERY_TOL),
-            "curvature_tol": min(self.curvature_tol, risk.alpha),
+            "curvature_tol": min(max(self.curvature_tol, DISCOVERY_CURVATURE * risk.alpha), risk.alpha),
         }
-        start = self._previous("discovery_", risk.network)
-        if start is not None:
-            return descend(risk, spec, start, seeds[0], **settings)
-        if len(seeds) == 1:
-            return descend(risk, spec, None, seeds[0], **settings)
-        solutions = Parallel(n_jobs=self.n_jobs)(delayed(descend)(risk, spec, None, seed, **settings) for seed in seeds)
+        previous = self._previous("discovery_", risk.network)
+        starts = [previous] if previous is not None else [start] + [None] * (len(seeds) - 1)
+        solutions = Parallel(n_jobs=self.n_jobs if len(starts) > 1 else 1)(
+            delayed(descend)(risk, spec, start, seed, **settings)
+            for start, seed in zip(starts, seeds[: len(starts)], strict=True)
+        )
         return min(enumerate(solutions), key=lambda pair: (pair[1].value, pair[0]))[1]
 
     def _refine(self, data, spec, choice, full_risk, full, directions, seed):
         """Student of rank k from the leading directions, or from where the last fit ended."""
         whole = choice.n_components >= data.inputs.shape[1]
-        penalty = refinement_penalty(choice.alpha, len(data.inputs))
-        risk = spec.risk(data, None if whole else choice.n_components, penalty)
-        start = full.params
-        if not whole:
-            start = refinement_start(full_risk.network, full.params, risk.network, directions)
+        spec = replace(spec, weight_decay=choice.refined_decay)
+        risk = spec.risk(data, None if whole else choice.n_components, choice.refined_alpha)
+        starts = [full.params if whole else refinement_start(full_risk.network, full.params, risk.network, directions)]
+        if choice.refined_start is not None:
+            starts.append(choice.refined_start)
+        start = min(starts, key=lambda params: risk.value(params).item())
         previous = getattr(self, "certified_params_", None) if self.warm_start else None
         if previous is not None and previous.shape == (risk.network.n_params,):
             from sklearn_derand.engine.tensors import as_tensor
@@ -378,7 +384,7 @@ class MultiIndexStudentRegressor(
             start,
             seed=seed,
             solver=student_solver(self.solver, risk.network),
-            curvature_tol=min(self.curvature_tol, risk.alpha),
+            curvature_tol=min(self.curvature_tol, choice.alpha),
         )
         return risk, solution
 
@@ -403,6 +409,7 @@ class MultiIndexStudentRegressor(
         from sklearn_derand.problems.multi_index import stein_decomposition
 
         self.mean_, self.alpha_, self.n_components_ = data.mean, choice.alpha, choice.n_components
+        self.refined_alpha_, self.weight_decay_ = risk.alpha, risk.weight_decay
         self.discovery_coefs_, self.discovery_intercepts_ = _layers(full_risk.network, full.params)
         self.discovery_certificate_ = full.certificate
         stein = stein_decomposition(full_risk, full.params, as_tensor(directions, full.params.device))

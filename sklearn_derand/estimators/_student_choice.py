@@ -1,8 +1,8 @@
-"""Choice of the number of indices and of the first-layer penalty by rows set aside."""
+"""Choice of penalties and of the number of indices by rows set aside."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -12,26 +12,140 @@ from sklearn_derand.estimators._student_search import (
     descend,
     held_out_losses,
     leading_directions,
-    refinement_penalty,
     refinement_start,
 )
 
-ALPHAS = (0.1, 0.03, 0.01)
-"""Grid of ``alpha="auto"``, in units of the variance of the whitened inputs; descended from the largest."""
+ALPHAS = (0.1, 0.03)
+"""First-layer penalties of the full student under ``alpha="auto"``, descended from the largest."""
 
-MAX_CANDIDATES = 6
-"""Most ranks tried by ``n_components="auto"`` before it falls back to the whole space."""
+SUPPLE = ((1e-3, 1e-4), (1e-4, 1e-4), (3e-4, 1e-5), (3e-4, 1e-6))
+STIFF = ((1e-2, 1e-4), (1e-2, 1e-3), (3e-2, 1e-2))
+"""First-layer penalty and weight decay of the refined student under ``alpha="auto"``: the path to supple students, and
+the one to stiff students that is taken where its first step is best. Links with jumps want a small first-layer
+penalty, polynomials in the tails a small decay, few rows much of both."""
 
-LOOSE_TOL = 1e-2
-"""Gradient norm at which a candidate is compared: its held-out loss has settled long before its gradient."""
+DECAYS = {"full": 1e-4, "refined": 0.02}
+"""``weight_decay="auto"``: that of the full student, and ``0.02 / n_samples`` for a refined one of fixed alpha."""
+
+REFINEMENT_ROWS = 20.0
+"""A refined student of fixed alpha has ``min(1, 20 / n_samples)`` of it: its rank already keeps out the noise that
+alpha is there to remove, and alpha itself would flatten the link."""
+
+PATIENCE = 2
+"""Candidates without improvement after which a path of candidates ends."""
+
+LOOSE_TOL = {"full": 1e-2, "refined": 1e-4}
+"""Gradient norm at which candidates are compared: a held-out loss settles long before its gradient."""
+
+LOOSE_STEPS = 70
+"""Most steps of a candidate."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What was chosen, with the held-out losses it rests on."""
+    """What was chosen, and where the descents may begin.
+
+    Attributes
+    ----------
+    n_components : int
+        Number of indices.
+    alpha : float
+        First-layer penalty of the full student.
+    refined_alpha, refined_decay : float
+        First-layer penalty and weight decay of the refined one.
+    full_start, refined_start : Tensor or None
+        Students of the rows that were not set aside; None where nothing was left open.
+    """
 
     n_components: int
     alpha: float
+    refined_alpha: float
+    refined_decay: float
+    full_start: object = None
+    refined_start: object = None
+
+
+def refinement_penalty(alpha: float, n_samples: int) -> float:
+    """First-layer penalty of a refined student whose penalties are not chosen.
+
+    Parameters
+    ----------
+    alpha : float
+        Of the full student.
+    n_samples : int
+        Rows that both are fitted on.
+
+    Returns
+    -------
+    float
+        At most alpha.
+    """
+    return alpha * min(1.0, REFINEMENT_ROWS / n_samples)
+
+
+def refined_decay(weight_decay: float | None, n_samples: int) -> float:
+    """Weight decay of a refined student whose penalties are not chosen.
+
+    Parameters
+    ----------
+    weight_decay : float or None
+        The user's, None for "auto".
+    n_samples : int
+        Rows it is fitted on.
+
+    Returns
+    -------
+    float
+        At most 1e-3 where it was left open.
+    """
+    return min(1e-3, DECAYS["refined"] / n_samples) if weight_decay is None else weight_decay
+
+
+class HeldOut:
+    """A split of the rows, and descents on its larger part judged on its smaller one."""
+
+    def __init__(self, data: StudentData, spec: StudentSpec, fraction: float, seed: int):
+        order = np.random.RandomState(seed).permutation(len(data.inputs))
+        n_held = min(max(1, round(fraction * len(order))), len(order) - 1)
+        self.fitted, self.held = data.rows(order[n_held:]), data.rows(order[:n_held])
+        self.spec, self.seed = replace(spec, max_iter=min(spec.max_iter, LOOSE_STEPS)), seed
+
+    def descend(self, rank, penalty, decay, start):
+        """Return the risk, the student and its losses on the rows set aside."""
+        spec = replace(self.spec, weight_decay=decay)
+        risk = spec.risk(self.fitted, rank, penalty)
+        start = start(risk.network) if callable(start) else start
+        tol = LOOSE_TOL["full" if rank is None else "refined"]
+        params = descend(risk, spec, start, self.seed, tol=tol, curvature_tol=1e6).params
+        return risk, params, held_out_losses(spec.risk(self.held, rank, penalty), params)
+
+    def path(self, candidates, rank, start):
+        """Descend along (penalty, decay) pairs, each from the last; return the best as (pair, risk, params, losses)."""
+        best, waited = None, 0
+        for penalty, decay in candidates:
+            risk, start, losses = self.descend(rank, penalty, decay, start)
+            if best is None or self.mean(losses) < self.mean(best[3]):
+                best, waited = ((penalty, decay), risk, start, losses), 0
+            else:
+                waited += 1
+            if waited == PATIENCE:
+                break
+        return best
+
+    def mean(self, losses: np.ndarray) -> float:
+        """Weighted mean over the rows set aside; inf where it is not finite."""
+        mean = float(self.held.weights @ losses)
+        return mean if np.isfinite(mean) else np.inf
+
+    def within_error(self, table: list[np.ndarray]) -> int:
+        """First candidate within one standard error, of the paired differences, of the best."""
+        losses = np.array(table)
+        means = np.array([self.mean(row) for row in losses])
+        weights = self.held.weights
+        excess = losses - losses[np.argmin(means)]
+        gaps = excess @ weights
+        spread = np.sqrt(np.maximum(((excess - gaps[:, None]) ** 2) @ weights, 0.0))
+        return int(np.argmax(gaps <= spread * np.sqrt(np.sum(weights**2))))
 
 
 def choose(
@@ -40,15 +154,17 @@ def choose(
     *,
     n_components: int | None,
     alpha: float | None,
+    weight_decay: float | None,
+    refine: bool,
     validation_fraction: float,
     seed: int,
 ) -> Choice:
     """Choose what the user left open, by the loss on rows set aside.
 
-    The penalty is the one whose full student predicts the held-out rows best, descended along the grid from
-    the largest with warm starts. The number of indices is the smallest whose refined student is within one
-    standard error (of the paired differences) of the best candidate, the full student among them; where the
-    full student wins, there is no low-dimensional structure to be had and every direction is kept.
+    The full student's penalty is the one that predicts the held-out rows best. The number of indices is the smallest
+    whose refined student is within one standard error (of the paired differences) of the best candidate, the full
+    student among them; where that one wins, there is no low-dimensional structure to be had and every direction is
+    kept. The refined student's penalties are then the best of a path from stiff to supple.
 
     Parameters
     ----------
@@ -58,8 +174,10 @@ def choose(
         The student.
     n_components : int or None
         None to choose it.
-    alpha : float or None
-        None to choose it.
+    alpha, weight_decay : float or None
+        None to choose them.
+    refine : bool
+        Whether there is a refined student.
     validation_fraction : float
         Part of the rows that is set aside.
     seed : int
@@ -70,43 +188,43 @@ def choose(
     Choice
         The user's own values where given.
     """
+    n_samples, n_features = data.inputs.shape
+    fixed_decay = refined_decay(weight_decay, n_samples)
     if n_components is not None and alpha is not None:
-        return Choice(n_components, alpha)
-    n = len(data.inputs)
-    order = np.random.RandomState(seed).permutation(n)
-    n_held = min(max(1, round(validation_fraction * n)), n - 1)
-    fitted, held = data.rows(order[n_held:]), data.rows(order[:n_held])
-    best = None
-    params = None
-    for penalty in ALPHAS if alpha is None else (alpha,):
-        risk = spec.risk(fitted, None, penalty)
-        solution = descend(risk, spec, params, seed, tol=LOOSE_TOL, curvature_tol=1.0)
-        params = solution.params
-        losses = held_out_losses(spec.risk(held, None, penalty), params)
-        if best is None or held.weights @ losses < held.weights @ best[1]:
-            best = penalty, losses, risk, params
-    penalty, losses, risk, params = best
-    if n_components is not None:
-        return Choice(n_components, penalty)
-    return Choice(_choose_rank(fitted, held, spec, risk, params, losses, seed), penalty)
+        return Choice(n_components, alpha, refinement_penalty(alpha, n_samples), fixed_decay)
+    split = HeldOut(data, spec, validation_fraction, seed)
+    penalties = [(penalty, spec.weight_decay) for penalty in (ALPHAS if alpha is None else (alpha,))]
+    (penalty, _), full_risk, full, full_losses = split.path(penalties, None, None)
+    _, vectors = leading_directions(full_risk, full)
+
+    def restricted(rank):
+        return lambda network: refinement_start(full_risk.network, full, network, vectors[:rank])
+
+    if n_components is None:
+        n_components = _choose_rank(split, restricted, full_losses, refinement_penalty(penalty, n_samples), fixed_decay)
+    rank = n_components if n_components < n_features else None
+    if alpha is not None or not refine:
+        return Choice(n_components, penalty, refinement_penalty(penalty, n_samples), fixed_decay, full)
+    start = full if rank is None else restricted(rank)
+    supple, stiff = SUPPLE, STIFF
+    if weight_decay is not None:
+        supple, stiff = (tuple(dict.fromkeys((a, weight_decay) for a, _ in path)) for path in (SUPPLE, STIFF))
+    best = split.path(supple, rank, start)
+    if best[0] == supple[0]:
+        best = min(best, split.path(stiff, rank, best[2]), key=lambda found: split.mean(found[3]))
+    return Choice(n_components, penalty, *best[0], full, best[2])
 
 
-def _choose_rank(fitted, held, spec, risk, params, full_losses, seed) -> int:
-    values, vectors = leading_directions(risk, params)
-    n_features = fitted.inputs.shape[1]
-    penalty = refinement_penalty(risk.alpha, len(fitted.inputs))
-    table = []
-    for rank in range(1, min(MAX_CANDIDATES, n_features - 1) + 1):
-        refined = spec.risk(fitted, rank, penalty)
-        start = refinement_start(risk.network, params, refined.network, vectors[:rank])
-        solution = descend(refined, spec, start, seed, tol=LOOSE_TOL, curvature_tol=1.0)
-        table.append(held_out_losses(spec.risk(held, rank, penalty), solution.params))
-    table.append(full_losses)
-    table = np.array(table)
-    means = table @ held.weights
-    best = int(np.argmin(means))
-    excess = table - table[best]
-    spread = np.sqrt(np.maximum(((excess - (means - means[best])[:, None]) ** 2) @ held.weights, 0.0))
-    error = spread * np.sqrt(np.sum(held.weights**2))
-    chosen = int(np.argmax(means - means[best] <= error))
-    return chosen + 1 if chosen < len(table) - 1 else n_features
+def _choose_rank(split: HeldOut, restricted, full_losses, penalty, decay) -> int:
+    n_features = split.fitted.inputs.shape[1]
+    table, best, waited = [], np.inf, 0
+    for rank in range(1, n_features):
+        table.append(split.descend(rank, penalty, decay, restricted(rank))[2])
+        if split.mean(table[-1]) < best:
+            best, waited = split.mean(table[-1]), 0
+        else:
+            waited += 1
+        if waited == PATIENCE:
+            break
+    chosen = split.within_error([*table, full_losses]) + 1
+    return chosen if chosen <= len(table) else n_features

@@ -14,28 +14,6 @@ import numpy as np
 from sklearn_derand.estimators._student_data import StudentData
 from sklearn_derand.estimators._student_solver import student_solver
 
-REFINEMENT_ROWS = 20.0
-"""The refined student has ``min(1, 20 / n_samples)`` of the penalty: its rank already keeps out the noise that alpha is
-there to remove, and alpha itself would flatten the link (0.01 alpha is best on twelve models of 2000 rows)."""
-
-
-def refinement_penalty(alpha: float, n_samples: int) -> float:
-    """First-layer penalty of the refined student.
-
-    Parameters
-    ----------
-    alpha : float
-        Of the full student.
-    n_samples : int
-        Rows that both are fitted on.
-
-    Returns
-    -------
-    float
-        At most alpha.
-    """
-    return alpha * min(1.0, REFINEMENT_ROWS / n_samples)
-
 
 @dataclass(frozen=True)
 class StudentSpec:

@@ -53,7 +53,7 @@ class GaussNewtonLBFGS:
     def descend(self, derivatives, point, *, tol, progress):
         """Go down until ``||gradient|| <= tol``."""
         from sklearn_derand.engine import Status, TrustRegion
-        from sklearn_derand.engine.lbfgs import _InverseHessian
+        from sklearn_derand.engine.inverse_hessian import InverseHessian
         from sklearn_derand.engine.line_search import wolfe_step
         from sklearn_derand.problems.gauss_newton import gauss_newton_factor
 
@@ -62,7 +62,7 @@ class GaussNewtonLBFGS:
         while point.status is None and point.gradient_norm > tol:
             if since >= self.refresh:
                 factor = gauss_newton_factor(derivatives.objective, point.params, self.damping)
-                inverse, since = _InverseHessian(self.memory, point.params), 0
+                inverse, since = InverseHessian(self.memory, point.params), 0
             gradient = factor.scale_gradient(point.gradient)
             direction = factor.unscale_step(inverse.direction(gradient))
             trial = wolfe_step(derivatives, point, direction, 1.0)
@@ -81,8 +81,8 @@ class GaussNewtonLBFGS:
             point.status = None
         return point
 
-    def escape(self, derivatives, point, *, direction, curvature, tol, generator, progress):
-        """Leave a saddle along the direction of negative curvature, as the engine's own solvers do."""
-        from sklearn_derand.engine.solver import escape_along
+    def escape(self, derivatives, point, **settings):
+        """Leave a saddle along the direction of negative curvature, as the engine's own L-BFGS does."""
+        from sklearn_derand.engine.solver import CurvatureEscape
 
-        return escape_along(derivatives, point, direction, curvature, progress)
+        return CurvatureEscape().escape(derivatives, point, **settings)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -17,7 +19,6 @@ from sklearn_derand.engine.tensors import as_tensor
 from sklearn_derand.estimators import MultiIndexStudentRegressor
 from sklearn_derand.estimators._multi_index import ACTIVATIONS
 from sklearn_derand.estimators._student_data import prepare_data
-from sklearn_derand.estimators._student_search import refinement_penalty
 from sklearn_derand.metrics import subspace_distance
 from sklearn_derand.problems import student_network
 
@@ -54,7 +55,7 @@ def test_certificate_is_of_the_risk_at_the_published_point(single, fitted):
     """Pose the risk again from the arrays: value, gradient and curvature are those of the certificate."""
     X, y, _ = single
     data, spec = spec_of(clone(fitted), X, y)
-    risk = spec.risk(data, 1, refinement_penalty(fitted.alpha_, len(X)))
+    risk = replace(spec, weight_decay=fitted.weight_decay_).risk(data, 1, fitted.refined_alpha_)
     again = certify(
         risk, as_tensor(fitted.certified_params_), tol=1e-5, curvature_tol=fitted.certificate_.curvature_tol
     )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 
 import numpy as np
+
+from sklearn_derand.estimators._cut_population import Population
 
 REPLICAS = 16
 """Descents at once: one replica takes a third of the time of sixteen."""
@@ -16,17 +17,8 @@ STEPS = 300
 WORK_LIMIT = 3e9
 """Edge visits of one round of descents on large graphs: about 20 seconds. Fewer replicas, then fewer steps, above."""
 
-SWEEPS = 2000
-"""Annealing sweeps without a time limit."""
-
-LONG = 20_000
-"""Sweeps after which, with a time limit, a second start pays more than a slower annealing."""
-
 RESERVE = 0.08
 """Share of the time limit kept for the certificate."""
-
-TABU_MOVES = 100_000
-"""Moves considered by each tabu search."""
 
 SETTLED = 8.0
 """Means of this many smoothings: erf(8 / sqrt 2) is 1 in float64."""
@@ -97,10 +89,13 @@ class CutSearch:
         self._best, self._cut, self._best_path_cut = None, -np.inf, -np.inf
         self._keep_best(np.column_stack(starts)[self.reduction.kept])
         seeds = np.random.RandomState(self.seeds[2])
+        population = Population(self.weights, self._sets, self.polish, self._before_reserve())
         for n_replicas in self._rounds():
             signs = self._descend_once(n_replicas, int(seeds.randint(2**31 - 1)))
             self._keep_best(signs)
-            self._polish(signs, int(seeds.randint(2**31 - 1)))
+            seed = int(seeds.randint(2**31 - 1))
+            if self.polish is not None and self.weights.nnz:
+                self._keep_best(population.improve(np.column_stack([signs, self._best]), seed))
         if self._cut + self.reduction.offset < self.expected_cut:
             self._keep_best(rounding.one_flip(self._sets, self._condition_on_normals()[:, None]))
         self.signs = self._choose(np.column_stack([*starts, self.reduction.extend(self._best[:, None])]))
@@ -191,48 +186,13 @@ class CutSearch:
         self.n_steps += n_steps
         return signs
 
-    def _polish(self, signs, seed):
-        from sklearn_derand.problems import polish, rounding
-
-        if self.polish is None or self.weights.nnz == 0:
-            return
-        signs = rounding.one_flip(self._sets, signs, self._deadline(share=1 - RESERVE))
-        order = self._keep_best(signs)
-        leading = signs[:, order[: max(1, order.size // 4)]]
-        if self.polish == "annealing":
-            self._anneal(leading, seed)
-        elif self.polish == "tabu":
-            self._keep_best(polish.tabu(self.weights, leading, n_moves=TABU_MOVES, seed=seed))
-
-    def _anneal(self, leading, seed):
-        from sklearn_derand.problems import polish
-
-        n_sweeps, n_reads = SWEEPS, leading.shape[1]
-        if self.time_left is not None:
-            affordable = (self.time_left() - RESERVE * self.total_time) * self._sweeps_per_second()
-            n_reads = int(np.clip(affordable // LONG, 1, n_reads))
-            n_sweeps = int(np.clip(affordable / n_reads, 10, 4 * LONG))
-        left = None if self.time_left is None else lambda: self.time_left() - 0.5 * RESERVE * self.total_time
-        self._keep_best(polish.anneal(self.weights, leading[:, :n_reads], n_sweeps=n_sweeps, seed=seed, time_left=left))
-
-    def _sweeps_per_second(self):
-        from sklearn_derand.problems import polish
-
-        start, n_sweeps = time.monotonic(), 20
-        polish.anneal(self.weights, self._best[:, None], n_sweeps=n_sweeps, seed=0)
-        middle = time.monotonic()
-        polish.anneal(self.weights, self._best[:, None], n_sweeps=5 * n_sweeps, seed=0)
-        end = time.monotonic()
-        return 4 * n_sweeps / max(end - middle - (middle - start), 1e-4)
-
     def _keep_best(self, signs):
         from sklearn_derand.problems.weighted_graph import cut_values
 
         cuts = cut_values(self.weights, signs)
-        order = np.argsort(-cuts, kind="stable")
-        if cuts[order[0]] > self._cut:
-            self._best, self._cut = signs[:, order[0]].copy(), float(cuts[order[0]])
-        return order
+        best = int(np.argmax(cuts))
+        if cuts[best] > self._cut:
+            self._best, self._cut = signs[:, best].copy(), float(cuts[best])
 
     def _condition_on_normals(self):
         from sklearn_derand.engine.tensors import as_tensor
@@ -273,8 +233,13 @@ class CutSearch:
             return None
         return lambda: self.time_left() < (1 - share) * self.total_time
 
+    def _before_reserve(self):
+        if self.time_left is None:
+            return None
+        return lambda: self.time_left() - RESERVE * self.total_time
+
     def _share_used(self):
         if self.time_left is None:
             return None
         begin = self.time_left()
-        return lambda: (begin - self.time_left()) / max(1e-9, 0.5 * begin)
+        return lambda: (begin - self.time_left()) / max(1e-9, 0.4 * begin)

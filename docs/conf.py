@@ -15,6 +15,7 @@ extensions = [
     "sphinx_gallery.gen_gallery",
 ]
 root_doc = "index"
+templates_path = ["_templates"]
 exclude_patterns = ["_build", "gallery/**/*.py.md5", "sg_execution_times.rst"]
 nitpicky = False
 autosummary_generate = True

@@ -160,7 +160,8 @@ class CutSearch:
         weights = self.weights
         fits = max(1, int(WORK_LIMIT / STEPS / max(1, weights.nnz)))
         n_replicas = min(n_replicas, max(4, fits))
-        n_steps = min(STEPS, max(100, int(WORK_LIMIT / n_replicas / max(1, weights.nnz))))
+        # Small graphs settle sooner; large ones are held to the work limit.
+        n_steps = min(STEPS, 50 + 2 * weights.shape[0], max(100, int(WORK_LIMIT / n_replicas / max(1, weights.nnz))))
         with torch.no_grad():
             path = continuation.descend_noise(
                 as_tensor(weights.indptr, self.device, torch.int64),

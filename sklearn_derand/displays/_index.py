@@ -5,7 +5,7 @@ from sklearn.utils.validation import check_is_fitted
 
 
 class IndexDisplay:
-    """A sufficient summary plot: ``y`` against each index ``z_j = components_[j] . (x - mean_)``.
+    """A sufficient summary plot: ``y`` against each index ``z_j = (x - mean_) @ components_[j]``.
 
     The line is the prediction along index ``j`` with all other indices at the training mean: for an additive link it is
     the link up to a constant, otherwise a slice of it.

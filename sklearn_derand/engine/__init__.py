@@ -6,6 +6,7 @@ from sklearn_derand.engine.escape_loop import SOLVERS, minimize
 from sklearn_derand.engine.gradient_descent import GradientDescent
 from sklearn_derand.engine.hessian_descent import HessianDescent
 from sklearn_derand.engine.lbfgs import LBFGS
+from sklearn_derand.engine.lemma import NoiseBlocks
 from sklearn_derand.engine.objective import Objective
 from sklearn_derand.engine.perturbed_gradient import PerturbedGradient
 from sklearn_derand.engine.solution import Solution, Status
@@ -18,6 +19,7 @@ __all__ = [
     "Certificate",
     "GradientDescent",
     "HessianDescent",
+    "NoiseBlocks",
     "Objective",
     "PerturbedGradient",
     "Solution",

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
+from sklearn_derand.engine.arguments import as_generator, check_params, check_tolerances
 from sklearn_derand.engine.derivatives import Derivatives
 from sklearn_derand.engine.eigenvalue import DENSE_LIMIT, EigenvalueBound, smallest_eigenvalue
 from sklearn_derand.engine.lemma import HasNoiseBlocks, noise_bound
@@ -51,6 +52,8 @@ class Certificate:
         Norm of the point: far out, small derivatives mean little.
     n_hvp : int
         Hessian-vector products that the certificate took.
+    rounding_floor : float
+        A lower bound closer to ``min_eigenvalue`` than this is out of reach of this precision.
     dtype : str
         Type that all of this was computed in.
     lipschitz_measured : float
@@ -75,6 +78,7 @@ class Certificate:
     n_params: int
     params_norm: float
     n_hvp: int
+    rounding_floor: float = 0.0
     dtype: str = "float64"
     lipschitz_measured: float = float("nan")
     noise_norm: float = float("nan")
@@ -112,7 +116,12 @@ class Certificate:
                 f"negative curvature {self.min_eigenvalue:.3g} is below "
                 f"-curvature_tol={-self.curvature_tol:.3g}: a saddle"
             )
-        if self.min_eigenvalue_bound < -self.curvature_tol:
+        if not self.min_eigenvalue_bound >= -self.curvature_tol:
+            if self.min_eigenvalue + self.curvature_tol <= self.rounding_floor:
+                return (
+                    f"curvature_tol={self.curvature_tol:.3g} is below what the rounding of {self.dtype} can carry here,"
+                    f" {self.rounding_floor - self.min_eigenvalue:.2g}"
+                )
             return (
                 f"the smallest curvature is only known to be above {self.min_eigenvalue_bound:.3g}, and "
                 f"-curvature_tol={-self.curvature_tol:.3g} was asked"
@@ -254,6 +263,7 @@ def examine(
         n_params=n,
         params_norm=params.norm().item(),
         n_hvp=derivatives.n_hvp - before,
+        rounding_floor=least.rounding_floor if finite else float("nan"),
         dtype=str(params.dtype).removeprefix("torch."),
         noise_norm=noise,
         noise_bound=bound,
@@ -287,35 +297,3 @@ def _gradient_mismatch(derivatives, params, value, gradient, product, generator)
         departure = abs(derivatives.value(params + signed * direction) - predicted)
         worst = max(worst, (departure - rounding) / step)
     return worst if np.isfinite(worst) else float("inf")
-
-
-def check_tolerances(tol: float, curvature_tol: float, failure_probability: float) -> None:
-    """Refuse tolerances that mean nothing."""
-    for name, number in (("tol", tol), ("curvature_tol", curvature_tol)):
-        if not (np.isfinite(number) and number > 0):
-            raise ValueError(f"{name} must be positive and finite; got {number!r}.")
-    if not 0 < failure_probability < 1:
-        raise ValueError(f"failure_probability must lie strictly between 0 and 1; got {failure_probability!r}.")
-
-
-def check_params(params: Tensor) -> None:
-    """Refuse a start that is not one flat float64 vector."""
-    if not isinstance(params, Tensor) or params.dim() != 1 or params.numel() == 0:
-        raise ValueError("params must be a non-empty 1-d torch tensor; flatten and concatenate the blocks.")
-    if params.dtype != torch.float64:
-        raise ValueError(
-            f"params must be float64, got {params.dtype}: the rounding of a smaller type is above what a "
-            "certificate needs; use params.double()."
-        )
-
-
-def as_generator(random_state: int | Generator | None) -> Generator:
-    """Return a CPU generator: the one given, one seeded by an integer, or one seeded by the system."""
-    if isinstance(random_state, Generator):
-        return random_state
-    generator = Generator()
-    if random_state is None:
-        generator.seed()
-    else:
-        generator.manual_seed(int(random_state))
-    return generator

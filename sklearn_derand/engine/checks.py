@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sklearn_derand.engine.certificate import as_generator, check_params
+from sklearn_derand.engine.arguments import as_generator, check_params
 from sklearn_derand.engine.derivatives import Derivatives
 
 

@@ -55,6 +55,8 @@ class EigenvalueBound:
         0.0 for a factorisation, ``delta`` for a random start.
     n_products : int
         Matrix-vector products used.
+    rounding_floor : float
+        A bound closer to ``value`` than this is out of reach of this precision.
     """
 
     value: float
@@ -65,6 +67,7 @@ class EigenvalueBound:
     method: str
     failure_probability: float
     n_products: int
+    rounding_floor: float
 
 
 def smallest_eigenvalue(
@@ -132,8 +135,9 @@ def smallest_eigenvalue(
     values, _, vectors = process.ritz_pairs()
     mixture, mixture_value = _mix(values, vectors, vector, value)
     return EigenvalueBound(
-        value, bound, vector, mixture, mixture_value, "lanczos", failure_probability, process.n_products
-    )
+        value, bound, vector, mixture, mixture_value, "lanczos", failure_probability, process.n_products,
+        process.rounding_floor,
+    )  # fmt: skip
 
 
 def dense_smallest_eigenvalue(hessian: Tensor) -> EigenvalueBound:
@@ -168,7 +172,7 @@ def dense_smallest_eigenvalue(hessian: Tensor) -> EigenvalueBound:
             break
     values = eigenvalues.cpu().numpy()
     mixture, mixture_value = _mix(values, lambda chosen: eigenvectors.T[torch.as_tensor(chosen)], vector, value)
-    return EigenvalueBound(value, bound, vector, mixture, mixture_value, "dense", 0.0, n)
+    return EigenvalueBound(value, bound, vector, mixture, mixture_value, "dense", 0.0, n, value - bound)
 
 
 def _mix(values: np.ndarray, vectors, least: Tensor, value: float) -> tuple[Tensor, float]:

@@ -5,13 +5,8 @@ from collections.abc import Callable
 
 from torch import Generator, Tensor
 
-from sklearn_derand.engine.certificate import (
-    Certificate,
-    as_generator,
-    check_params,
-    check_tolerances,
-    examine,
-)
+from sklearn_derand.engine.arguments import as_generator, check_params, check_tolerances
+from sklearn_derand.engine.certificate import Certificate, examine
 from sklearn_derand.engine.derivatives import Derivatives
 from sklearn_derand.engine.eigenvalue import EigenvalueBound
 from sklearn_derand.engine.hessian_descent import HessianDescent

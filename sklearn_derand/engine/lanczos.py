@@ -98,8 +98,13 @@ class Lanczos:
         theta = self.least_ritz_value()
         error = self._error(theta, self._threshold)
         self.hopeless = not error < self._sqrt_w  # it never falls, for ||F|| grows and theta decreases
-        self._claimed = (1 + error) / np.sqrt(self._total) + error <= self._sqrt_w
+        self._claimed = not self.hopeless and (1 + error) / np.sqrt(self._total) + error <= self._sqrt_w
         return self._claimed
+
+    @property
+    def rounding_floor(self) -> float:
+        """Distance below the least Ritz value within which rounding forbids a claim."""
+        return float(np.sqrt(self._error_squared) / self._sqrt_w)
 
     def _error(self, theta: float, points):
         """Return ``||F|| / (theta - x)``; infinite where ``x`` is not below ``theta``."""

@@ -112,7 +112,7 @@ class Population:
     def _sweeps(self, signs, budget):
         if budget is None or self.polish != "annealing":
             return SWEEPS
-        affordable = 0.4 * budget * self._sweeps_per_second() / signs.shape[1]
+        affordable = 0.35 * budget * self._sweeps_per_second() / signs.shape[1]
         return int(np.clip(affordable, 10, LONG))
 
     def _sweeps_per_second(self):

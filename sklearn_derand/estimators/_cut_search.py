@@ -17,6 +17,12 @@ STEPS = 300
 WORK_LIMIT = 3e9
 """Edge visits of one round of descents on large graphs: about 20 seconds. Fewer replicas, then fewer steps, above."""
 
+WORK_PER_SECOND = 1.5e8
+"""Edge visits that a core makes; with a time limit, descents are sized to take a third of what is left."""
+
+RECORDS, MANY_EDGES = 10, 500_000
+"""Points of the path whose exact value goes to ``history_``; three on graphs with more stored weights than this."""
+
 RESERVE = 0.08
 """Share of the time limit kept for the certificate."""
 
@@ -158,10 +164,11 @@ class CutSearch:
         from sklearn_derand.problems.weighted_graph import cut_values
 
         weights = self.weights
-        fits = max(1, int(WORK_LIMIT / STEPS / max(1, weights.nnz)))
+        limit = WORK_LIMIT if self.time_left is None else min(WORK_LIMIT, WORK_PER_SECOND * 0.3 * self.time_left())
+        fits = max(1, int(limit / STEPS / max(1, weights.nnz)))
         n_replicas = min(n_replicas, max(4, fits))
         # Small graphs settle sooner; large ones are held to the work limit.
-        n_steps = min(STEPS, 50 + 2 * weights.shape[0], max(100, int(WORK_LIMIT / n_replicas / max(1, weights.nnz))))
+        n_steps = min(STEPS, 50 + 2 * weights.shape[0], max(100, int(limit / n_replicas / max(1, weights.nnz))))
         with torch.no_grad():
             path = continuation.descend_noise(
                 as_tensor(weights.indptr, self.device, torch.int64),
@@ -170,6 +177,7 @@ class CutSearch:
                 as_tensor(self._vectors, self.device),
                 n_replicas=n_replicas,
                 n_steps=n_steps,
+                n_records=RECORDS if weights.nnz < MANY_EDGES else 3,
                 generator=torch.Generator().manual_seed(seed),
                 time_used=self._share_used(),
             )
@@ -214,7 +222,7 @@ class CutSearch:
             as_tensor(data, self.device),
         )
 
-    def _lanczos(self, matrix, threshold):
+    def _lanczos(self, matrix, accuracy):
         import torch
 
         from sklearn_derand.engine.eigenvalue import smallest_eigenvalue
@@ -224,7 +232,7 @@ class CutSearch:
             lambda vector: torch.as_tensor(matrix @ vector.numpy()),
             matrix.shape[0],
             generator=torch.Generator().manual_seed(self.seeds[1]),
-            threshold=threshold,
+            accuracy=accuracy,
             max_products=500,
         )
         return found.bound, found.failure_probability

@@ -13,7 +13,9 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_array, column_or_1d, validate_data
 
 from sklearn_derand.estimators._base import DerandomizedEstimator
+from sklearn_derand.estimators._magnitude import check_magnitude
 from sklearn_derand.metrics import cut_value
+from sklearn_derand.metrics._distortion import squared_distances
 
 
 class DerandMaxCut(ClusterMixin, DerandomizedEstimator):
@@ -42,12 +44,15 @@ class DerandMaxCut(ClusterMixin, DerandomizedEstimator):
     init : array-like of shape (n_nodes,) or None, default=None
         A labelling to start from as well; the result is at least as good.
     polish : {"auto", "annealing", "tabu", "one_flip"} or None, default="auto"
-        What is done to the cuts of the descents. ``"annealing"`` and ``"tabu"`` need
-        ``pip install 'sklearn_derand[maxcut]'``; ``"auto"`` is annealing where that is installed, else
-        ``"one_flip"``. ``None`` stops at one-flip local optima of the descents' cuts, as does ``"one_flip"`` with
-        random kicks in addition.
+        What is done to the labellings of the descents. ``None``: nothing. ``"one_flip"``: local search, after which
+        no single vertex can gain by changing sides, then combinations of several labellings: what all agree on is tied
+        together, and the rest reduced and searched again. ``"annealing"`` and ``"tabu"`` put the sampler of
+        ``dwave-samplers`` in the place of the search and need ``pip install 'sklearn_derand[maxcut]'``. ``"auto"`` is
+        annealing where that is installed, else ``"one_flip"``.
     max_time : float or None, default=None
-        Wall-clock seconds after which the best cut so far is returned. Results then depend on the machine's speed.
+        Wall-clock seconds to use, unless ``n_init`` is reached before; the best cut so far is returned with a valid
+        bound. Results then depend on the machine's speed. Validation, the exact reduction, a factorisation for the
+        bound and the certificate are not interrupted: on large graphs they set the least time of a fit.
     solver : {"lbfgs", "trust_region", "perturbed_gradient", "hessian_descent"}, default="lbfgs"
         Solver of the last stretch of the descent, at ``V = 0``.
     max_iter : int, default=1000
@@ -68,7 +73,8 @@ class DerandMaxCut(ClusterMixin, DerandomizedEstimator):
     expected_cut_ : float
         Mean cut of a random hyperplane through ``embedding_``, in closed form. ``cut_value_ >= expected_cut_`` always.
     upper_bound_ : float
-        No cut is larger. For integer weights rounded down.
+        No cut is larger. For integer weights rounded down. It can be below the value of the semidefinite relaxation,
+        since vertices with at most three neighbours, or with one dominant edge, are removed exactly beforehand.
     gap_ : float
         ``(upper_bound_ - cut_value_) / |upper_bound_|``, 0 when both are 0.
     bound_method_ : {"dense", "sparse", "lanczos"}
@@ -101,7 +107,8 @@ class DerandMaxCut(ClusterMixin, DerandomizedEstimator):
     -----
     *What is not certified.* Second-order stationarity says nothing of the quality of a cut: where all ``|mu_i|`` are
     large, ``f`` is flat, and every labelling is such a point. What protects the user is the descent from the
-    hyperplane law (``cut_value_ >= expected_cut_``), one-flip optimality, and ``upper_bound_``.
+    hyperplane law (``cut_value_ >= expected_cut_``), one-flip optimality where ``polish`` is not ``None``, and
+    ``upper_bound_``.
 
     References
     ----------
@@ -198,12 +205,12 @@ class DerandMaxCut(ClusterMixin, DerandomizedEstimator):
             seeds=self._draw_seeds(4),
             time_left=None if self.max_time is None else lambda: started + self.max_time - time.monotonic(),
         )
-        with limit_threads(1):
+        with self._task(X), limit_threads(1):
             search.relax()
             search.bound()
             search.descend()
             self._certify(search)
-        self._read_off(search, weights)
+            self._read_off(search, weights)
         return self
 
     def _certify(self, search):
@@ -242,9 +249,9 @@ class DerandMaxCut(ClusterMixin, DerandomizedEstimator):
         X = validate_data(
             self, X, accept_sparse=["csr", "csc", "coo"], dtype=np.float64, ensure_min_samples=2, ensure_min_features=1
         )
+        check_magnitude(X, "X")
         if self.metric != "precomputed":
-            X = pairwise_distances(X, metric=self.metric)
-            X = 0.5 * (X + X.T)
+            X = self._distances(X)
         if X.shape[0] != X.shape[1]:
             raise ValueError(
                 f"metric='precomputed' needs a square matrix of weights, got shape {X.shape}. Make an edge list one by "
@@ -263,6 +270,15 @@ class DerandMaxCut(ClusterMixin, DerandomizedEstimator):
                 "W + W.T if each edge is stored once, or 0.5 * (W + W.T) to average both directions."
             )
         return weights if asymmetry == 0 else sparse.csr_array(0.5 * (weights + weights.T))
+
+    def _distances(self, X):
+        if self.metric in {"euclidean", "l2"}:
+            # scikit-learn's expansion of the square loses all digits of distances far below the norms.
+            X = sparse.csr_array(X) if sparse.issparse(X) else X - X.mean(axis=0)
+            distances = np.sqrt(squared_distances(X))
+        else:
+            distances = pairwise_distances(X, metric=self.metric)
+        return 0.5 * (distances + distances.T)
 
     def _validate_init(self, n_nodes):
         if self.init is None:

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 
 import torch
 
+from sklearn_derand.problems.weighted_graph import binary_unit
+
 SMOOTHING = 0.1
 """``eps`` relative to the unit vectors: .03 and .3 are worse on the Gset graphs."""
 
@@ -78,6 +80,8 @@ def descend_noise(
     single, n = torch.float32, vectors.shape[0]
     rows = torch.repeat_interleave(torch.arange(n, device=cols.device), indptr.diff())
     correlation = torch.cat([(vectors[r] * vectors[c]).sum(1) for r, c in _blocks(rows, cols)]).to(single)
+    unit = binary_unit(weights)
+    weights = weights / unit
     row_norm = torch.zeros(n, dtype=torch.float64, device=cols.device).index_add_(0, rows, weights.square())
     weights = weights.to(single)[:, None]
     rate = STEP / row_norm.sqrt().clamp_min(torch.finfo(single).tiny).to(single)[:, None]
@@ -93,7 +97,7 @@ def descend_noise(
         gradient = _mean_gradient(rows, cols, weights, correlation * (sigma / tau) ** 2, means / tau) / tau
         if step in recorded:
             path.noise.append(sigma)
-            path.gradient_norms.append(gradient.norm(dim=0))
+            path.gradient_norms.append(gradient.norm(dim=0).double() * unit)
             path.snapshots.append(means.clone())
         velocity.mul_(MOMENTUM).sub_(gradient * rate * tau**2)
         means.add_(velocity).clamp_(-4, 4)

@@ -58,8 +58,8 @@ def dual_bound(weights, vectors, lanczos, *, relative_accuracy=2e-5):
     vectors : ndarray of shape (n_nodes, rank)
         Unit rows, float64; the closer to the optimum of the relaxation, the tighter the bound. Never invalid.
     lanczos : callable
-        ``(matrix, threshold) -> (lower_bound, failure_probability)`` of the least eigenvalue of a sparse matrix;
-        called only where no factorisation is affordable. It may return less than ``threshold``.
+        ``(matrix, accuracy) -> (lower_bound, failure_probability)`` of the least eigenvalue of a sparse matrix;
+        called only where no factorisation is affordable. ``accuracy`` is a wish.
     relative_accuracy : float, default=2e-5
         Slack given away at once, relative to ``sum |w|``; the bound is looser only as far as ``vectors`` are.
 
@@ -78,7 +78,7 @@ def dual_bound(weights, vectors, lanczos, *, relative_accuracy=2e-5):
     allowance = relative_accuracy * magnitude / 2 / n
     factorise = _affordable_factorisation(slack_matrix)
     if factorise is None:
-        least, probability = lanczos(slack_matrix, -allowance)
+        least, probability = lanczos(slack_matrix, 10 * allowance)
         method = "lanczos"
     else:
         least, probability = _shift_by_trial(slack_matrix, factorise, allowance), 0.0

@@ -12,7 +12,7 @@ import math
 
 import numpy as np
 
-from sklearn_derand.problems.weighted_graph import upper_edges
+from sklearn_derand.problems.weighted_graph import binary_unit, upper_edges
 
 MAX_RANK = 24
 """Cap of the default rank: on the Gset graphs the value at rank 24 is that of ceil(sqrt(2 n)) to 1e-5, in a
@@ -98,7 +98,7 @@ def solve_relaxation(weights, vectors, *, tol=2e-3, max_iter=500, out_of_time=No
         Unit rows up to the rounding of their type.
     """
     vectors = vectors.copy()
-    weights = weights.astype(vectors.dtype)
+    weights = (weights / binary_unit(weights.data)).astype(vectors.dtype)
     scale = math.sqrt(float(weights.power(2).sum())) or 1.0
     value, gradient = _evaluate(weights, vectors)
     pairs = []

@@ -1,5 +1,7 @@
 """What every step on a weighted graph needs: its edges once each, and the cuts of many labellings."""
 
+import math
+
 import numpy as np
 
 
@@ -21,6 +23,24 @@ def upper_edges(weights):
     entries = weights.tocoo()
     upper = entries.row < entries.col
     return entries.row[upper], entries.col[upper], entries.data[upper]
+
+
+def binary_unit(data):
+    """Return the power of two at or below the largest magnitude, 1 if there is none.
+
+    Dividing by it is exact, and keeps squares in float32 from overflowing.
+
+    Parameters
+    ----------
+    data : ndarray or Tensor of shape (n_entries,)
+        Finite.
+
+    Returns
+    -------
+    unit : float
+    """
+    largest = float(abs(data).max()) if len(data) else 0.0
+    return math.ldexp(1.0, math.frexp(largest)[1] - 1) if largest > 0 else 1.0
 
 
 def cut_values(weights, signs):

@@ -221,3 +221,40 @@ def test_graphs_that_reduce_to_nothing():
     model = fit(ladder)
     assert_promises(model, ladder)
     assert model.cut_value_ == pytest.approx(optimum(ladder)[1])
+
+
+def battery(n_graphs, sizes):
+    for seed in range(n_graphs):
+        rng = np.random.default_rng(seed)
+        n = int(rng.integers(*sizes))
+        yield random_graph(n, rng.uniform(0.15, 1.0), seed % 2 == 1, seed, integer=seed % 3 > 0)
+
+
+@pytest.mark.parametrize("n_graphs", [15, pytest.param(1000, marks=pytest.mark.slow)])
+def test_cut_is_never_below_the_expectation(n_graphs):
+    for W in battery(n_graphs, (2, 40)):
+        assert_promises(fit(W, n_init=1), W)
+
+
+@pytest.mark.parametrize("n_graphs", [8, pytest.param(200, marks=pytest.mark.slow)])
+def test_battery_against_brute_force(n_graphs):
+    found = []
+    for W in battery(n_graphs, (3, 16 if n_graphs < 50 else 17)):
+        model, best = fit(W, n_init="auto", polish="one_flip"), optimum(W)[1]
+        assert model.upper_bound_ >= best - 1e-9
+        found.append(model.cut_value_ >= best - 1e-9)
+    assert np.mean(found) >= 0.95
+
+
+def test_bound_by_lanczos_where_no_factorisation_is_affordable(monkeypatch):
+    from sklearn_derand.problems import dual_bound
+
+    W = sparse.csr_array(random_graph(220, 0.06, True, 1))
+    factorised = fit(W, n_init=1)
+    monkeypatch.setattr(dual_bound, "DENSE_LIMIT", 10)
+    monkeypatch.setattr(dual_bound, "ENVELOPE_LIMIT", -1)
+    model = fit(W, n_init=1)
+    assert model.bound_method_ == "lanczos" and model.bound_failure_probability_ == 1e-6
+    assert factorised.bound_method_ in ("dense", "sparse") and factorised.bound_failure_probability_ == 0.0
+    assert model.upper_bound_ == pytest.approx(factorised.upper_bound_, rel=0.01)
+    assert_promises(model, W)

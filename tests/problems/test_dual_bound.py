@@ -11,11 +11,11 @@ from sklearn_derand.problems.vector_relaxation import default_rank, random_unit_
 from .graphs import maximum_cut, random_graph
 
 
-def no_lanczos(matrix, threshold):
+def no_lanczos(matrix, accuracy):
     raise AssertionError("a factorisation is affordable here")
 
 
-def eigenvalue(matrix, threshold):
+def eigenvalue(matrix, accuracy):
     return np.linalg.eigvalsh(matrix.toarray())[0] - 1e-9, 1e-6
 
 

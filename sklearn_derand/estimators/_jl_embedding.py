@@ -16,10 +16,15 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_derand.estimators._base import DerandomizedEstimator
 from sklearn_derand.estimators._jl_dimension import smallest_dimension
-from sklearn_derand.estimators._jl_path import Descent, derandomise, tighten
+from sklearn_derand.estimators._jl_path import SLACK, Descent, derandomise, tighten
 from sklearn_derand.estimators._jl_points import SpanCoordinates
+from sklearn_derand.estimators._jl_scale import ANCHORS, DENSE_POINTS, ROUGH, refine
 from sklearn_derand.estimators._jl_validation import NewPairs, explore
+from sklearn_derand.estimators._magnitude import check_magnitude
 from sklearn_derand.metrics._distortion import max_distortion
+
+MOST_PAIRS = 200_000_000
+"""Above so many pairs (20,000 points) ``max_pairs`` must be given."""
 
 POWER = 0.5
 """Columns of the map are measured in units of (singular value)^-POWER: 0 leaves rare directions to the end, 1 lets
@@ -57,6 +62,10 @@ class DerandJLEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Deran
         None: the map is the best on all points given. A share in (0, 1): so many points are set aside, maps are
         descended on the others from several starts, and the one returned is the best, among all points of all paths,
         on the pairs with a point set aside. It distorts new points less and the fitted ones more.
+    max_pairs : int or None, default=None
+        None: all pairs, of which there may be 2e8 (20,000 points). Otherwise, where there are more, only the pairs
+        of a random subset of points are looked at, as many as fit; ``n_pairs_`` says how many, and ``distortion_`` is
+        then of these alone.
     solver : {"lbfgs", "trust_region", "perturbed_gradient", "hessian_descent"}, default="lbfgs"
         What descends.
     max_iter : int, default=1000
@@ -70,15 +79,17 @@ class DerandJLEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Deran
 
     Attributes
     ----------
-    components_ : ndarray of shape (n_components_, n_features)
+    components_ : ndarray of shape (n_components, n_features)
         The map: ``transform(X) = X @ components_.T``.
     n_components_ : int
         Dimension of the images.
-    inverse_components_ : ndarray of shape (n_features, n_components_)
+    inverse_components_ : ndarray of shape (n_features, n_components)
         Pseudo-inverse, with ``compute_inverse_components=True``.
     distortion_ : float
-        Largest relative change of a squared distance over *all* pairs of fitted points, recomputed in numpy from
-        what ``transform`` returns.
+        Largest relative change of a squared distance over *all* pairs of fitted points (or ``n_pairs_`` of them),
+        recomputed in numpy from what ``transform`` returns.
+    n_pairs_ : int
+        Pairs that ``distortion_`` covers: all, unless ``max_pairs`` is exceeded.
     distortion_bound_ : float
         What the Gaussian law guarantees beforehand for the best of its draws (``min_t (1/t) log F_t(0, 1/k)``);
         a ConvergenceWarning tells if ``distortion_`` exceeds it. At 1 or above it is no guarantee at all.
@@ -93,7 +104,7 @@ class DerandJLEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Deran
         Of the objective ``t^-2 log F_t`` at the last ``t``, with sigma a variable, at ``certified_params_``. With
         ``validation_fraction`` that is the end of the path on the fitted points, not the map returned, which is
         usually stopped earlier.
-    certified_params_ : ndarray of shape (n_components_ * rank + 1,)
+    certified_params_ : ndarray of shape (n_components * rank + 1,)
         The map on scaled coordinates of the points' span, and the noise in its natural unit.
     history_ : dict of str to ndarray
         ``value`` (``(1/t) log F_t``), ``gradient_norm`` (in its units), ``noise`` and ``t`` for each accepted point.
@@ -101,7 +112,7 @@ class DerandJLEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Deran
         Steps, over all exponents.
     n_features_in_ : int
         Features seen in ``fit``.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features_in,)
         Their names, where all are strings.
 
     See Also
@@ -144,6 +155,7 @@ class DerandJLEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Deran
         "n_components": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "eps": [Interval(Real, 0, None, closed="neither")],
         "compute_inverse_components": ["boolean"],
+        "max_pairs": [Interval(Integral, 1, None, closed="left"), None],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither"), None],
     }
 
@@ -154,6 +166,7 @@ class DerandJLEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Deran
         eps=0.1,
         compute_inverse_components=False,
         random_state=None,
+        max_pairs=None,
         validation_fraction=None,
         solver="lbfgs",
         max_iter=1000,
@@ -165,6 +178,7 @@ class DerandJLEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Deran
         self.eps = eps
         self.compute_inverse_components = compute_inverse_components
         self.random_state = random_state
+        self.max_pairs = max_pairs
         self.validation_fraction = validation_fraction
         self.solver = solver
         self.max_iter = max_iter
@@ -179,7 +193,8 @@ class DerandJLEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Deran
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The points. Sparse input is not densified; the n_samples x n_samples matrix of distances is formed.
+            The points. Sparse input is not densified. Up to 3,000 rows the n_samples x n_samples matrix of distances
+            is kept; above, the worst pairs are listed, and all are scanned by blocks.
         y : Ignored
             For scikit-learn's conventions.
 
@@ -189,26 +204,48 @@ class DerandJLEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Deran
         """
         self._validate_params()
         X = validate_data(self, X, accept_sparse=["csr", "csc"], dtype=[np.float64, np.float32])
-        start, engine, outside, aside = self._draw_seeds(4)
-        points = _as_float64(X)
+        check_magnitude(X, "X")
+        start, engine, outside, aside, sample = self._draw_seeds(5)
+        looked_at = self._looked_at(X.shape[0], sample)
+        points = _as_float64(X)[looked_at]
         fitted, held = self._set_aside(points, aside)
-        coordinates = SpanCoordinates.of(fitted)
+        large = fitted.shape[0] > DENSE_POINTS
+        anchors = np.random.RandomState(sample).permutation(fitted.shape[0])[: ANCHORS if large else None]
+        coordinates = SpanCoordinates.of(fitted[np.sort(anchors)])
         self._warn_if_larger(coordinates)
         with self._task(X):
             run = partial(self._minimize, seed=engine)
-            k, descent = self._choose(run, coordinates, start)
+            k, descent = self._choose(run, coordinates, start, ROUGH if large else SLACK)
             self.n_components_ = self._n_features_out = k
             rest = np.random.RandomState(outside).standard_normal((k, X.shape[1])) / np.sqrt(k)
             components = coordinates.outside(rest)
-            if descent is not None:
+            if large:
+                components = refine(run, fitted, coordinates, descent, components, self._tensors, self.max_iter, sample)
+            elif descent is not None:
                 components = components + coordinates.to_features(descent.maps())
+            if descent is not None:
                 if held is not None:
                     components = self._validated(run, coordinates, held, components, outside)
             self.components_ = components.astype(X.dtype, copy=False)
             if self.compute_inverse_components:
                 self.inverse_components_ = linalg.pinv(self.components_, check_finite=False)
-            self._read_off(X, coordinates, descent)
+            self._read_off(X[looked_at], coordinates, descent)
         return self
+
+    def _looked_at(self, n_points, seed):
+        """Return the rows whose pairs are looked at: all, or a random subset with ``max_pairs`` pairs at most."""
+        n_pairs = n_points * (n_points - 1) // 2
+        if self.max_pairs is None and n_pairs > MOST_PAIRS:
+            raise ValueError(
+                f"X has {n_points} rows, which make {n_pairs:.2g} pairs, above {MOST_PAIRS:.0e}: set max_pairs to "
+                f"look at the pairs of a random subset of the rows, or fit fewer rows."
+            )
+        if self.max_pairs is None or n_pairs <= self.max_pairs:
+            self.n_pairs_ = n_pairs
+            return slice(None)
+        size = max(2, int((1 + np.sqrt(1 + 8 * self.max_pairs)) / 2))
+        self.n_pairs_ = size * (size - 1) // 2
+        return np.sort(np.random.RandomState(seed).permutation(n_points)[:size])
 
     def _set_aside(self, points, seed):
         """Return the points to fit and those set aside, ``None`` for the latter where there are none."""
@@ -243,16 +280,16 @@ class DerandJLEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Deran
                 stacklevel=4,
             )
 
-    def _choose(self, run, coordinates, seed):
+    def _choose(self, run, coordinates, seed, slack):
         """Return the dimension and the finished descent there; ``None`` for it where there is no pair."""
         if self.n_components != "auto":
-            return self.n_components, self._descend(run, coordinates, self.n_components, seed)
+            return self.n_components, self._descend(run, coordinates, self.n_components, seed, slack)
         if coordinates.n_pairs == 0:
             return 1, None
         points, distances = self._tensors(coordinates.points, coordinates.squared_distances())
 
         def attempt(k):
-            descent = self._descend(run, coordinates, k, seed)
+            descent = self._descend(run, coordinates, k, seed, slack)
             return descent if descent.objective.largest(descent.params) <= self.eps else None
 
         from sklearn_derand.problems.distortion_bounds import distortion_lower_bound
@@ -261,9 +298,9 @@ class DerandJLEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Deran
         possible = [k for k in range(1, rank) if distortion_lower_bound(points, distances, k, 1) <= self.eps]
         lowest = min(possible, default=rank)
         k, descent = smallest_dimension(attempt, lowest, rank, round(1.5 * lowest))
-        return k, descent or self._descend(run, coordinates, k, seed)
+        return k, descent or self._descend(run, coordinates, k, seed, slack)
 
-    def _descend(self, run, coordinates, k, seed):
+    def _descend(self, run, coordinates, k, seed, slack):
         """Pose the problem at dimension ``k`` and descend it to its certificate."""
         from sklearn_derand.problems.distortion_bounds import gaussian_bound
         from sklearn_derand.problems.johnson_lindenstrauss import PairDistortion
@@ -279,7 +316,7 @@ class DerandJLEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Deran
             descent.advance(run, max_iter=self.max_iter)
             return descent
         descent = derandomise(run, objective, bound * t, scales, seed, self.max_iter)
-        tighten(run, descent, self.max_iter)
+        tighten(run, descent, self.max_iter, slack)
         return descent
 
     def _tensors(self, *arrays):
@@ -308,7 +345,7 @@ class DerandJLEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Deran
             )
             self._report(certificate, nothing, dict.fromkeys(("value", "gradient_norm", "noise", "t"), np.zeros(1)), 0)
             return
-        self.distortion_bound_ = gaussian_bound(coordinates.n_pairs, self.n_components_)[0]
+        self.distortion_bound_ = gaussian_bound(max(self.n_pairs_, 1), self.n_components_)[0]
         order = min(coordinates.points.shape)
         self.distortion_lower_bound_ = distortion_lower_bound(
             *self._tensors(coordinates.points, coordinates.squared_distances()),
@@ -337,7 +374,7 @@ class DerandJLEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Deran
 
         Returns
         -------
-        X_new : ndarray of shape (n_samples, n_components_)
+        X_new : ndarray of shape (n_samples, n_components)
             Always dense, in the dtype of ``X``.
         """
         check_is_fitted(self)
@@ -349,7 +386,7 @@ class DerandJLEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Deran
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_components_)
+        X : {array-like, sparse matrix} of shape (n_samples, n_components)
             Images.
 
         Returns

@@ -29,6 +29,8 @@ class SpanCoordinates:
         With ``basis = dual @ X``, for many features: ``X`` stays sparse.
     X : {ndarray, csr}
         The data.
+    unit : float
+        Square of the unit of length.
     """
 
     points: np.ndarray
@@ -36,20 +38,27 @@ class SpanCoordinates:
     basis: np.ndarray | None
     dual: np.ndarray | None
     X: object
+    unit: float
 
     @classmethod
     def of(cls, X):
         """Compute the coordinates of the rows of ``X``, dense or csr, float64."""
         n, d = X.shape
         mean = np.asarray(X.mean(axis=0)).ravel()
-        distances = squared_distances(X if sparse.issparse(X) else X - mean)
+        # Less the first row, equal rows are exactly 0 however far they lie from the origin.
+        centred = X if sparse.issparse(X) else X - X[0]
+        if not sparse.issparse(X):
+            centred -= centred.mean(axis=0)
+        distances = squared_distances(centred)
         basis = dual = None
         if d <= n:
-            gram = X.T @ X
-            gram = (gram.toarray() if sparse.issparse(gram) else gram) - n * np.outer(mean, mean)
+            gram = centred.T @ centred
+            if sparse.issparse(gram):
+                gram = gram.toarray() - n * np.outer(mean, mean)
             _, vectors = _spectrum(gram)
             basis = vectors.T
-            points = np.asarray(X @ vectors) - mean @ vectors
+            points = np.asarray(centred @ vectors)
+            points -= points.mean(axis=0)
         else:
             # -1/2 J D J is the centred Gram matrix, D being free of cancellation.
             gram = distances - distances.mean(axis=0)
@@ -63,7 +72,7 @@ class SpanCoordinates:
         counted = np.abs(seen - distances) < FAITHFUL * distances
         np.fill_diagonal(counted, False)
         inverse = np.divide(unit, distances, out=np.zeros_like(distances), where=counted)
-        return cls(points / np.sqrt(unit), inverse, basis, dual, X)
+        return cls(points / np.sqrt(unit), inverse, basis, dual, X, float(unit))
 
     @property
     def n_pairs(self):
@@ -85,10 +94,11 @@ class SpanCoordinates:
         return maps @ self.basis if self.dual is None else np.asarray((maps @ self.dual) @ self.X)
 
     def inside(self, rows):
-        """Return rows on the features as rows on the span."""
+        """Return rows on the features, dense or csr, as rows on the span."""
         if self.dual is None:
-            return rows @ self.basis.T
-        return np.asarray(self.X @ rows.T).T @ self.dual.T
+            return np.asarray(rows @ self.basis.T)
+        products = self.X @ rows.T
+        return (products.toarray() if sparse.issparse(products) else products).T @ self.dual.T
 
     def outside(self, rows):
         """Remove from rows on the features all that the differences can see."""

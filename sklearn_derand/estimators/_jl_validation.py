@@ -20,7 +20,7 @@ LADDER = [(2.0, (5, 10, 20)), (4.0, (5, 10, 20)), (8.0, (5, 10, 20, 40)), (16.0,
 """Exponents and the steps between two looks at the points set aside."""
 
 AXES = (0.0, 0.5, 1.0)
-"""Share of the components that start along principal axes."""
+"""Share of the components that start along principal axes, each with a random image of all other directions added."""
 
 SPREAD = 1.4
 """Stretch of the log ratios of pairs with *both* points set aside about their mean: of more new points the extremes
@@ -105,6 +105,7 @@ def explore(run, pose, coordinates, k, pairs, seed):
         n_axes = min(round(share * k), coordinates.rank)
         maps[:, :n_axes] = np.eye(k, n_axes)
         _walk(run, pose, coordinates, maps, outside, pairs)
+    _walk(run, pose, coordinates, np.eye(k, coordinates.rank), np.zeros((k, d)), pairs)
 
 
 def _walk(run, pose, coordinates, maps, outside, pairs):

@@ -12,7 +12,8 @@ from sklearn.exceptions import ConvergenceWarning, DataDimensionalityWarning
 from sklearn.random_projection import GaussianRandomProjection, johnson_lindenstrauss_min_dim
 
 from sklearn_derand import DerandJLEmbedding
-from sklearn_derand.metrics import max_distortion
+from sklearn_derand.estimators import _jl_embedding, _jl_scale
+from sklearn_derand.metrics import distortions, max_distortion
 
 DIGITS = load_digits().data
 
@@ -126,12 +127,12 @@ def test_too_few_steps_warn():
 
 
 def test_auto_is_verified_and_far_below_the_lemma():
-    X = DIGITS[:120]
+    X = DIGITS[:60]
     embedding = DerandJLEmbedding(eps=0.2, random_state=0).fit(X)
     k = embedding.n_components_
     assert embedding.distortion_ <= 0.2
     assert embedding.components_.shape == (k, 64)
-    assert 20 * k < johnson_lindenstrauss_min_dim(120, eps=0.2)
+    assert 20 * k < johnson_lindenstrauss_min_dim(60, eps=0.2)
     fewer = DerandJLEmbedding(n_components=k - 1, random_state=0).fit(X)
     assert fewer.distortion_ > 0.2
     assert list(embedding.get_feature_names_out()) == [f"derandjlembedding{i}" for i in range(k)]
@@ -176,7 +177,7 @@ def test_seeds_shared_between_data_and_projection():
 
 def test_points_set_aside_choose_the_map():
     """On new points it beats the fitted optimum, which beats it on the fitted ones; both are measured."""
-    X, new = DIGITS[:120], DIGITS[500:800]
+    X, new = DIGITS[:100], DIGITS[500:800]
     best_on_fitted = DerandJLEmbedding(n_components=16, random_state=0).fit(X)
     chosen = DerandJLEmbedding(n_components=16, validation_fraction=0.25, random_state=0).fit(X)
     assert best_on_fitted.distortion_ < chosen.distortion_ < chosen.distortion_bound_
@@ -188,12 +189,55 @@ def test_points_set_aside_choose_the_map():
 
 
 def test_points_set_aside_of_sparse_input():
-    X = sparse.random_array((30, 200), density=0.1, format="csr", rng=np.random.default_rng(0))
-    sparse_fit = DerandJLEmbedding(n_components=10, validation_fraction=0.2, random_state=0).fit(X)
-    dense_fit = DerandJLEmbedding(n_components=10, validation_fraction=0.2, random_state=0).fit(X.toarray())
-    assert sparse_fit.validation_distortion_ == pytest.approx(dense_fit.validation_distortion_, rel=0.05)
+    X = sparse.random_array((24, 60), density=0.3, format="csr", rng=np.random.default_rng(0))
+    sparse_fit = DerandJLEmbedding(n_components=6, validation_fraction=0.25, random_state=0).fit(X)
+    assert sparse_fit.validation_distortion_ < 1.0
     images = X @ sparse_fit.components_.T
     assert sparse_fit.distortion_ == pytest.approx(max_distortion(X, images), rel=1e-9)
+
+
+@pytest.fixture
+def small_scale(monkeypatch):
+    """The path for many points, at a size that a test can afford."""
+    monkeypatch.setattr(_jl_embedding, "DENSE_POINTS", 100)
+    monkeypatch.setattr(_jl_embedding, "ANCHORS", 60)
+    monkeypatch.setattr(_jl_scale, "BLOCK", 5_000)
+    monkeypatch.setattr(_jl_scale, "WORST", 1_000)
+    monkeypatch.setattr(_jl_scale, "OTHERS", 1_000)
+
+
+@pytest.mark.parametrize("form", [np.asarray, sparse.csr_array])
+def test_many_points_are_verified_on_all_pairs(small_scale, form):
+    X = form(DIGITS[:150])
+    embedding = DerandJLEmbedding(n_components=16, random_state=0, max_iter=3000).fit(X)
+    assert embedding.n_pairs_ == 150 * 149 // 2
+    assert embedding.distortion_ == pytest.approx(max_distortion(X, X @ embedding.components_.T), rel=1e-9)
+    assert embedding.certificate_.holds
+    assert embedding.distortion_lower_bound_ <= embedding.distortion_ < 0.3
+
+
+def test_scan_finds_the_worst_pairs(monkeypatch):
+    X = DIGITS[:90]
+    Z = X @ np.random.RandomState(0).standard_normal((64, 8)) / np.sqrt(8)
+    changes = np.abs(distortions(X, Z))
+    for block in (500, 10**6):
+        monkeypatch.setattr(_jl_scale, "BLOCK", block)
+        scan = _jl_scale.Scan.of(X, Z, n_worst=300)
+        assert scan.distortion == pytest.approx(changes.max())
+        ratios = ((Z[scan.first] - Z[scan.second]) ** 2).sum(axis=1) * scan.inverse
+        np.testing.assert_allclose(np.sort(np.abs(ratios - 1)), np.sort(changes)[-300:], rtol=1e-9)
+
+
+def test_max_pairs_looks_at_fewer_and_says_so():
+    embedding = DerandJLEmbedding(n_components=8, max_pairs=1000, random_state=0).fit(DIGITS[:200])
+    assert embedding.n_pairs_ == 45 * 44 // 2 <= 1000
+    assert max_distortion(DIGITS[:200], embedding.transform(DIGITS[:200])) > embedding.distortion_
+
+
+def test_too_many_pairs_are_refused():
+    X = sparse.csr_array((20_001, 3))
+    with pytest.raises(ValueError, match="20001 rows.*set max_pairs"):
+        DerandJLEmbedding(n_components=2).fit(X)
 
 
 def test_too_few_points_to_set_any_aside():

@@ -7,8 +7,13 @@ import numpy as np
 import pytest
 from scipy import sparse
 from sklearn.base import clone
+from sklearn.cluster import KMeans
 from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning, DataDimensionalityWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
 from sklearn.random_projection import GaussianRandomProjection, johnson_lindenstrauss_min_dim
 
 from sklearn_derand import DerandJLEmbedding
@@ -243,3 +248,23 @@ def test_too_many_pairs_are_refused():
 def test_too_few_points_to_set_any_aside():
     embedding = DerandJLEmbedding(n_components=2, validation_fraction=0.1, random_state=0).fit(DIGITS[:4])
     assert embedding.distortion_ >= embedding.distortion_lower_bound_
+
+
+@pytest.mark.parametrize("last", [KNeighborsClassifier(), LogisticRegression(max_iter=2000), KMeans(3, n_init=1)])
+def test_drop_in_for_a_gaussian_projection(last):
+    """The same pipeline runs with either class, under the same parameter names."""
+    X, y = DIGITS[:60], load_digits().target[:60]
+    pipeline = make_pipeline(GaussianRandomProjection(n_components=8, random_state=0), last)
+    swapped = clone(pipeline).set_params(gaussianrandomprojection=DerandJLEmbedding(n_components=8, random_state=0))
+    for model in (pipeline, swapped):
+        assert model.fit(X, y).predict(X).shape == (60,)
+    assert list(GaussianRandomProjection().get_params()) == sorted(
+        set(GaussianRandomProjection().get_params()) & set(DerandJLEmbedding().get_params())
+    )
+
+
+def test_search_over_the_dimension():
+    X, y = DIGITS[:80], load_digits().target[:80]
+    pipeline = make_pipeline(DerandJLEmbedding(random_state=0), KNeighborsClassifier(1))
+    search = GridSearchCV(pipeline, {"derandjlembedding__n_components": [2, 16]}, cv=2).fit(X, y)
+    assert search.best_params_ == {"derandjlembedding__n_components": 16}

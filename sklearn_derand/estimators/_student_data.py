@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from sklearn_derand.estimators._magnitude import check_magnitude
+
 NEGLIGIBLE_VARIANCE = 1e-10
 """Principal variances of the correlation matrix below this are rounding (constant or duplicated columns)."""
 
@@ -151,6 +153,8 @@ def prepare_data(X: np.ndarray, y: np.ndarray, sample_weight: np.ndarray, loss) 
     """
     kept = sample_weight > 0
     X, y = X[kept].astype(np.float64), y[kept].astype(np.float64)
+    check_magnitude(X, "X", each_column=True)
+    check_magnitude(y, "y", each_column=True)
     weights = sample_weight[kept].astype(np.float64)
     weights = weights / weights.sum()
     mean, whitening = whitening_map(X, weights)

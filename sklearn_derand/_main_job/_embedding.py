@@ -16,12 +16,16 @@ def embed_digits(seed):
     """Embed 500 digits, and the same map's 500 unseen digits, beside three linear peers at equal k."""
     X = load_digits().data
     fitted, unseen = X[:N_POINTS], X[N_POINTS : 2 * N_POINTS]
-    clock = CpuClock()
-    with clock.timed():
-        ours = DerandJLEmbedding(n_components=N_COMPONENTS, random_state=seed).fit(fitted)
-    changes = {"DerandJLEmbedding": _changes(ours, fitted)}
-    bound = f"a priori {ours.distortion_bound_:.2f}; any map >= {ours.distortion_lower_bound_:.3f}"
-    rows = [_row("DerandJLEmbedding", ours, fitted, unseen, clock.seconds, bound, holds(ours.certificate_))]
+    rows, changes, certificates, seconds = [], {}, {}, 0.0
+    for method, fraction in (("DerandJLEmbedding", None), ("same, 20% set aside to choose", 0.2)):
+        clock = CpuClock()
+        with clock.timed():
+            ours = DerandJLEmbedding(N_COMPONENTS, validation_fraction=fraction, random_state=seed).fit(fitted)
+        bound = f"a priori {ours.distortion_bound_:.2f}; any map >= {ours.distortion_lower_bound_:.3f}"
+        rows.append(_row(method, ours, fitted, unseen, clock.seconds, bound, holds(ours.certificate_)))
+        certificates[method] = ours.certificate_
+        if fraction is None:
+            changes[method], seconds = _changes(ours, fitted), clock.seconds
     peers = {
         "GaussianRandomProjection": GaussianRandomProjection(N_COMPONENTS, random_state=seed),
         "SparseRandomProjection": SparseRandomProjection(N_COMPONENTS, random_state=seed),
@@ -33,14 +37,14 @@ def embed_digits(seed):
             peer.fit(fitted)
         rows.append(_row(method, peer, fitted, unseen, peer_clock.seconds))
         changes[method] = _changes(peer, fitted)
-    rows.insert(2, _best_draw(fitted, unseen, clock.seconds, seed))
+    rows.insert(3, _best_draw(fitted, unseen, seconds, seed))
     return Task(
         name="embedding",
         title=f"Johnson-Lindenstrauss: {N_POINTS} digits, 64 -> {N_COMPONENTS} dimensions",
         note="Largest relative change of a squared distance, over all pairs of the fitted and of unseen digits.",
         rows=rows,
-        certificates={"DerandJLEmbedding": ours.certificate_},
-        arrays={"changes": changes, "distortion_lower_bound": ours.distortion_lower_bound_},
+        certificates=certificates,
+        arrays={"changes": changes},
     )
 
 

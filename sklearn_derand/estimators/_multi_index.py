@@ -122,14 +122,14 @@ class MultiIndexStudentRegressor(
 
     Attributes
     ----------
-    components_ : ndarray of shape (n_components_, n_features_in_)
+    components_ : ndarray of shape (n_components, n_features)
         Orthonormal rows spanning the indices in the units of X, ordered by how much of the prediction's
         squared gradient they carry; the largest entry of each is positive.
-    mean_ : ndarray of shape (n_features_in_,)
+    mean_ : ndarray of shape (n_features_in,)
         Weighted mean of the training rows.
     n_components_ : int
         Number of indices.
-    explained_gradient_ratio_ : ndarray of shape (n_features_in_,)
+    explained_gradient_ratio_ : ndarray of shape (n_features_in,)
         Spectrum of the full student's average gradient outer product in whitened coordinates, decreasing,
         sum 1: a gap after the k-th entry speaks for k indices.
     coefs_, intercepts_ : list of ndarray
@@ -463,7 +463,7 @@ class MultiIndexStudentRegressor(
 
         Returns
         -------
-        ndarray of shape (n_samples, n_components_)
+        ndarray of shape (n_samples, n_components)
             In the type of X.
         """
         check_is_fitted(self)

@@ -15,8 +15,13 @@ from sklearn_derand.estimators._student_search import (
     refinement_start,
 )
 
-ALPHAS = (0.1, 0.03)
-"""First-layer penalties of the full student under ``alpha="auto"``, descended from the largest."""
+ALPHAS = (0.1, 0.03, 0.01, 0.003, 0.001)
+"""First-layer penalties of the full student under ``alpha="auto"``, descended from the largest until the held-out loss
+rises. Links without a linear or quadratic part need a small one: a large one makes the constant a minimum."""
+
+LEARNED = 0.95
+"""A student whose held-out loss is above this share of the constant's has learned nothing: it does not end the path,
+and the next one starts at random, since a first layer near 0 is a trap."""
 
 SUPPLE = ((1e-3, 1e-4), (1e-4, 1e-4), (3e-4, 1e-5), (3e-4, 1e-6))
 STIFF = ((1e-2, 1e-4), (1e-2, 1e-3), (3e-2, 1e-2))
@@ -119,18 +124,25 @@ class HeldOut:
         params = descend(risk, spec, start, self.seed, tol=tol, curvature_tol=1e6).params
         return risk, params, held_out_losses(spec.risk(self.held, rank, penalty), params)
 
-    def path(self, candidates, rank, start):
+    def path(self, candidates, rank, start, patience):
         """Descend along (penalty, decay) pairs, each from the last; return the best as (pair, risk, params, losses)."""
         best, waited = None, 0
         for penalty, decay in candidates:
-            risk, start, losses = self.descend(rank, penalty, decay, start)
+            risk, params, losses = self.descend(rank, penalty, decay, start)
+            learned = self.mean(losses) < LEARNED * self.mean(self.constant_losses(risk))
+            start = params if learned else start
             if best is None or self.mean(losses) < self.mean(best[3]):
-                best, waited = ((penalty, decay), risk, start, losses), 0
-            else:
+                best, waited = ((penalty, decay), risk, params, losses), 0
+            elif learned:
                 waited += 1
-            if waited == PATIENCE:
+            if waited == patience:
                 break
         return best
+
+    def constant_losses(self, risk) -> np.ndarray:
+        """Losses of the rows set aside where the network returns 0: the training mean, in the user's units."""
+        held = self.spec.risk(self.held, risk.network.rank, risk.alpha)
+        return held_out_losses(held, held.inputs.new_zeros(risk.network.n_params))
 
     def mean(self, losses: np.ndarray) -> float:
         """Weighted mean over the rows set aside; inf where it is not finite."""
@@ -194,7 +206,7 @@ def choose(
         return Choice(n_components, alpha, refinement_penalty(alpha, n_samples), fixed_decay)
     split = HeldOut(data, spec, validation_fraction, seed)
     penalties = [(penalty, spec.weight_decay) for penalty in (ALPHAS if alpha is None else (alpha,))]
-    (penalty, _), full_risk, full, full_losses = split.path(penalties, None, None)
+    (penalty, _), full_risk, full, full_losses = split.path(penalties, None, None, 1)
     _, vectors = leading_directions(full_risk, full)
 
     def restricted(rank):
@@ -209,9 +221,9 @@ def choose(
     supple, stiff = SUPPLE, STIFF
     if weight_decay is not None:
         supple, stiff = (tuple(dict.fromkeys((a, weight_decay) for a, _ in path)) for path in (SUPPLE, STIFF))
-    best = split.path(supple, rank, start)
+    best = split.path(supple, rank, start, PATIENCE)
     if best[0] == supple[0]:
-        best = min(best, split.path(stiff, rank, best[2]), key=lambda found: split.mean(found[3]))
+        best = min(best, split.path(stiff, rank, best[2], 1), key=lambda found: split.mean(found[3]))
     return Choice(n_components, penalty, *best[0], full, best[2])
 
 

@@ -67,11 +67,16 @@ def upper_edges(W):
 
 
 def filled(run, budget):
-    """Run ``run(n_sweeps)`` with as many sweeps as fill the budget, found from two short runs within it."""
-    _, first = clocked(run, 10)
-    _, second = clocked(run, 60)
-    rate = 50 / max(second - first, 1e-4)
-    return run(max(10, int(rate * (budget - 2 * first - second))))
+    """Run ``run(n_sweeps)`` with as many sweeps as fill the budget, found from short runs that count."""
+    n_sweeps, used = 16, 0.0
+    while True:
+        labels, taken = clocked(run, n_sweeps)
+        used += taken
+        if taken > 0.04 * budget or used > 0.4 * budget:
+            break
+        n_sweeps *= 4
+    more = int(n_sweeps / taken * (budget - used))
+    return run(more) if more > n_sweeps else labels
 
 
 def dwave(W, seed, budget, n_reads):

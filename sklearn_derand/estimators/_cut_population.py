@@ -112,18 +112,20 @@ class Population:
     def _sweeps(self, signs, budget):
         if budget is None or self.polish != "annealing":
             return SWEEPS
-        affordable = 0.35 * budget * self._sweeps_per_second() / signs.shape[1]
+        affordable = 0.35 * budget * self._sweeps_per_second(budget) / signs.shape[1]
         return int(np.clip(affordable, 10, LONG))
 
-    def _sweeps_per_second(self):
+    def _sweeps_per_second(self, budget):
         from sklearn_derand.problems import polish
 
-        start, n_sweeps, one = time.monotonic(), 10, np.ones((self.weights.shape[0], 1))
-        polish.anneal(self.weights, one, n_sweeps=n_sweeps, seed=0)
-        middle = time.monotonic()
-        polish.anneal(self.weights, one, n_sweeps=6 * n_sweeps, seed=0)
-        end = time.monotonic()
-        return 5 * n_sweeps / max(end - middle - (middle - start), 1e-4)
+        n_sweeps, one = 10, np.ones((self.weights.shape[0], 1))
+        while True:
+            start = time.monotonic()
+            polish.anneal(self.weights, one, n_sweeps=n_sweeps, seed=0)
+            taken = time.monotonic() - start
+            if taken > 0.03 * budget or n_sweeps >= LONG:
+                return n_sweeps / max(taken, 1e-6)
+            n_sweeps *= 4
 
     def _out_of_time(self):
         return self.time_left is not None and self.time_left() <= 0

@@ -247,7 +247,7 @@ class DerandMaxCut(ClusterMixin, DerandomizedEstimator):
 
     def _validate_weights(self, X):
         X = validate_data(
-            self, X, accept_sparse=["csr", "csc", "coo"], dtype=np.float64, ensure_min_samples=2, ensure_min_features=1
+            self, X, accept_sparse=["csr", "csc", "coo"], dtype=np.float64, order="C", ensure_min_samples=2
         )
         check_magnitude(X, "X")
         if self.metric != "precomputed":

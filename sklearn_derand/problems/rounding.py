@@ -31,12 +31,13 @@ def independent_sets(weights):
 
     Returns
     -------
-    sets : list of (ndarray, csr_array)
-        Vertices of each set, and their rows of ``weights``.
+    sets : list of (ndarray, csr_array, ndarray)
+        Vertices of each set, their rows of ``weights``, and 1e-12 of the sum of absolute weights of each: a gain
+        below it is rounding.
     """
     n = weights.shape[0]
     if weights.nnz > DENSE_SHARE * n * n:
-        return [(np.array([i]), weights[[i]]) for i in range(n)]
+        return [_set_of(weights, np.array([i])) for i in range(n)]
     priority = np.random.RandomState(0).permutation(n).astype(np.int64)
     occupied = np.flatnonzero(np.diff(weights.indptr))
     starts = weights.indptr[occupied]
@@ -49,8 +50,13 @@ def independent_sets(weights):
             rival[occupied] = np.maximum.reduceat(rank[weights.indices], starts)
         chosen = np.flatnonzero(left & (rank > rival))
         left[chosen] = False
-        sets.append((chosen, weights[chosen]))
+        sets.append(_set_of(weights, chosen))
     return sets
+
+
+def _set_of(weights, vertices):
+    rows = weights[vertices]
+    return vertices, rows, 1e-12 * abs(rows).sum(axis=1)[:, None]
 
 
 def round_means(sets, means):
@@ -58,7 +64,7 @@ def round_means(sets, means):
 
     Parameters
     ----------
-    sets : list of (ndarray, csr_array)
+    sets : list of (ndarray, csr_array, ndarray)
         As from :func:`independent_sets`.
     means : ndarray of shape (n_nodes, n_replicas)
         Mean signs in [-1, 1]; left alone.
@@ -69,7 +75,7 @@ def round_means(sets, means):
         Of +-1.
     """
     signs = np.array(means, dtype=np.float64)
-    for vertices, rows in sets:
+    for vertices, rows, _ in sets:
         field = rows @ signs
         tie = np.where(signs[vertices] < 0, -1.0, 1.0)
         signs[vertices] = np.where(field == 0, tie, -np.sign(field))
@@ -81,7 +87,7 @@ def one_flip(sets, signs, out_of_time=None):
 
     Parameters
     ----------
-    sets : list of (ndarray, csr_array)
+    sets : list of (ndarray, csr_array, ndarray)
         As from :func:`independent_sets`.
     signs : ndarray of shape (n_nodes, n_replicas)
         Of +-1; left alone.
@@ -95,11 +101,10 @@ def one_flip(sets, signs, out_of_time=None):
         No cut is lower than before.
     """
     signs = np.array(signs, dtype=np.float64)
-    scales = [1e-12 * abs(rows).sum(axis=1)[:, None] for _, rows in sets]
     moving = True
     while moving and not (out_of_time is not None and out_of_time()):
         moving = False
-        for (vertices, rows), scale in zip(sets, scales, strict=True):
+        for vertices, rows, scale in sets:
             current = signs[vertices]
             flip = current * (rows @ signs) > scale
             if flip.any():

@@ -20,8 +20,8 @@ def multilinear(weights, sides):
 def test_independent_sets(density):
     weights = random_graph(80, density, seed=1)
     sets = rounding.independent_sets(weights)
-    assert sorted(np.concatenate([vertices for vertices, _ in sets])) == list(range(80))
-    for vertices, rows in sets:
+    assert sorted(np.concatenate([vertices for vertices, _, _ in sets])) == list(range(80))
+    for vertices, rows, _ in sets:
         assert weights[vertices][:, vertices].nnz == 0
         np.testing.assert_array_equal(rows.toarray(), weights[vertices].toarray())
     assert len(rounding.independent_sets(sparse.csr_array((4, 4)))) == 1

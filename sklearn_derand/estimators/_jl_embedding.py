@@ -203,7 +203,7 @@ class DerandJLEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Deran
         self : DerandJLEmbedding
         """
         self._validate_params()
-        X = validate_data(self, X, accept_sparse=["csr", "csc"], dtype=[np.float64, np.float32])
+        X = validate_data(self, X, accept_sparse=["csr", "csc"], dtype=[np.float64, np.float32], order="C")
         check_magnitude(X, "X")
         start, engine, outside, aside, sample = self._draw_seeds(5)
         looked_at = self._looked_at(X.shape[0], sample)

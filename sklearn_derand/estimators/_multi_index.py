@@ -151,9 +151,8 @@ class MultiIndexStudentRegressor(
         Norm of the difference between the two sides of Stein's identity on this sample.
     alpha_ : float
         First-layer penalty of the full student.
-    certified_alpha_ : float
-        That of the student that predicts and is certified, ``alpha_ min(1, 20 / n_samples)`` where it was refined: its
-        rank already keeps out the noise.
+    refined_alpha_, weight_decay_ : float
+        First-layer penalty and weight decay of the student that predicts and is certified.
     loss_ : float
         Weighted mean loss of the student that predicts, without penalties.
     history_ : dict of str to ndarray
@@ -308,6 +307,7 @@ class MultiIndexStudentRegressor(
             X,
             y,
             dtype=[np.float64, np.float32],
+            order="C",
             multi_output=True,
             y_numeric=True,
             ensure_min_samples=2,
@@ -426,7 +426,6 @@ class MultiIndexStudentRegressor(
         self.components_ = _fix_gauge(directions @ data.whitening.T, gradient)
         self._n_features_out = self.n_components_
         n_iter = solution.n_iter if solution is full else full.n_iter + solution.n_iter
-        self.certified_alpha_ = float(risk.alpha)
         self._report(solution.certificate, solution.params, solution.history, n_iter, solution.status)
 
     def predict(self, X):

@@ -47,7 +47,9 @@ def claims(estimator, X) -> list[Claim]:
         at_most("cut_value_ <= upper_bound_", cut, bound, slack=1e-9 * magnitude),
         equal("gap_", estimator.gap_, gap, rtol=1e-6),
         _bound_claim(estimator, weights, vectors, w, magnitude),
-        *certificate_claims(estimator.certificate_, *_objective(weights, w.sum()), estimator.certified_params_),
+        *certificate_claims(
+            estimator.certificate_, *_objective(weights, w.sum()), estimator.certified_params_, terms=magnitude
+        ),
     ]
 
 

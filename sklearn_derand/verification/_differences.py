@@ -54,14 +54,18 @@ def _moved(params, i, length):
     return moved
 
 
-def certificate_claims(certificate, value, slopes, params: np.ndarray) -> list[Claim]:
+def certificate_claims(
+    certificate, value, slopes, params: np.ndarray, *, terms: float = 1.0, whole: bool = True
+) -> list[Claim]:
     """Check a certificate: gradient by differences of ``value``, Hessian by those of ``slopes``; they must agree."""
+    # ``terms`` is the magnitude of what the value sums, hence of its rounding. Where ``value`` leaves out some of the
+    # certified parameters (``whole`` is false), its least curvature lies above theirs.
     here = value(params)
-    scale = max(1.0, abs(here))
+    scale = max(1.0, abs(here), terms)
     same = bool(abs(here - certificate.value) <= 1e-8 * scale)
     claims = [Claim("certificate_.value", certificate.value, here, same)]
     claims += [_gradient_claim(certificate, value, slopes, params, scale)]
-    claims += _curvature_claims(certificate, slopes, params, scale)
+    claims += _curvature_claims(certificate, slopes, params, scale)[: 2 if whole else 1]
     if np.isfinite(certificate.initial_value):
         claims.append(at_most("value <= initial value", here, certificate.initial_value, slack=1e-12 * scale))
     return claims

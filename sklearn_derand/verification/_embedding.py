@@ -83,7 +83,7 @@ def _certificate(estimator, points) -> list[Claim]:
     inverse = np.divide(1.0, squared, out=np.zeros_like(squared), where=squared > 1e-12 * squared.max())
     norms = equal("certified map = components_", np.linalg.norm(certified[:-1]), np.linalg.norm(maps), rtol=1e-6)
     objective = _objective(coordinates, inverse, maps.shape, float(estimator.history_["t"][-1]))
-    return [norms, *certificate_claims(estimator.certificate_, *objective, maps.ravel())]
+    return [norms, *certificate_claims(estimator.certificate_, *objective, maps.ravel(), whole=False)]
 
 
 def _objective(coordinates, inverse, shape, t):

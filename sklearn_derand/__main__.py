@@ -25,6 +25,8 @@ EPILOG = """\
 Written to DIR: report.json (every number, the certificates, versions) and, where matplotlib is
 installed (extra `plot`), one PNG figure per task. Takes less than three minutes on two cores.
 Exit status: 0 done, 2 bad argument or unwritable DIR.
+
+`python -m sklearn_derand verify MODEL DATA` checks a saved fit instead: see `verify --help`.
 """
 
 
@@ -57,7 +59,10 @@ def _unwritable(folder):
 
 
 def main(argv=None):
-    """Run the main job and return the exit status."""
+    """Run the main job, or ``verify``, and return the exit status."""
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    if arguments[:1] == ["verify"]:
+        return _verify(arguments[1:])
     parser = _Parser(
         prog="python -m sklearn_derand",
         description=DESCRIPTION,
@@ -68,7 +73,7 @@ def main(argv=None):
         "--out", metavar="DIR", type=Path, default="derand_report", help="folder to write to (default: %(default)s)"
     )
     parser.add_argument("--seed", metavar="S", type=_seed, default=0, help="seed of all randomness (default: 0)")
-    arguments = parser.parse_args(argv)
+    arguments = parser.parse_args(arguments)
     if complaint := _unwritable(arguments.out):
         parser.error(complaint)
     start = time.monotonic()
@@ -83,6 +88,18 @@ def main(argv=None):
     print("wrote", *written)
     print(f"{time.monotonic() - start:.0f} s in all")
     return 0
+
+
+def _verify(arguments):
+    """Check a saved fit and return the exit status."""
+    from sklearn_derand.verification import _command
+
+    parser = _Parser(prog="python -m sklearn_derand verify")
+    _command.add_arguments(parser)
+    try:
+        return _command.run(**vars(parser.parse_args(arguments)))
+    except ValueError as error:
+        return parser.error(str(error))
 
 
 def _run(seed):

@@ -116,7 +116,7 @@ def _lemma_claims(estimator, sample) -> list[Claim]:
 def _certificate(estimator, sample) -> list[Claim]:
     network = _network(estimator, sample)
     rank = len(estimator.components_) if estimator.refine and estimator.n_components_ < len(sample.whitening) else None
-    penalties = (estimator.certified_alpha_, float(estimator.weight_decay))
+    penalties = (estimator.refined_alpha_, estimator.weight_decay_)
     sizes = [coef.shape[1] for coef in estimator.coefs_]
     value, gradient = network.flat_objective(rank, sizes, penalties, estimator.train_bias)
     return certificate_claims(estimator.certificate_, value, gradient, estimator.certified_params_)

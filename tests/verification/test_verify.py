@@ -153,7 +153,7 @@ def test_tampering_with_an_embedding_is_caught(embedding, name, change, refuted)
         ("noise_bound_", lambda v: v / 2, "noise_bound_"),
         ("stein_gap_", lambda v: v / 2, "stein_gap_"),
         ("certified_params_", _moved, "gradient norm <= tol"),
-        ("certified_alpha_", lambda v: 2 * v, "certificate_.value"),
+        ("refined_alpha_", lambda v: 2 * v, "certificate_.value"),
     ],
 )
 def test_tampering_with_a_student_is_caught(student, sample, name, change, refuted):

@@ -7,6 +7,7 @@ from sklearn_derand.engine.gradient_descent import GradientDescent
 from sklearn_derand.engine.hessian_descent import HessianDescent
 from sklearn_derand.engine.lbfgs import LBFGS
 from sklearn_derand.engine.lemma import NoiseBlocks
+from sklearn_derand.engine.metric_lbfgs import Metric, MetricLBFGS
 from sklearn_derand.engine.objective import Objective
 from sklearn_derand.engine.perturbed_gradient import PerturbedGradient
 from sklearn_derand.engine.solution import Solution, Status
@@ -20,6 +21,8 @@ __all__ = [
     "GradientDescent",
     "HessianDescent",
     "NoiseBlocks",
+    "Metric",
+    "MetricLBFGS",
     "Objective",
     "PerturbedGradient",
     "Solution",

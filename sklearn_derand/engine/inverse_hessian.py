@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.linalg import solve_triangular
+from scipy.linalg.lapack import dtrtrs
 from torch import Tensor
 
 from sklearn_derand.engine.lanczos import Lanczos
@@ -143,11 +143,11 @@ class InverseHessian:
         scales = np.array([gamma, 1.0])[: len(self._grams) - 1]  # of B and A in H0
         grams = self._grams[:, order][:, :, order]
         products = self._times(gradient)[:, order]
-        upper = np.triu(grams[0])
-        inner = solve_triangular(upper, products[0], check_finite=False)
-        middle = np.diag(upper) * inner + np.tensordot(scales, grams[1:] @ inner - products[1:], 1)
+        upper = grams[0]  # of which LAPACK reads the upper triangle alone
+        inner = dtrtrs(upper, products[0])[0]
+        middle = upper.diagonal() * inner + scales @ (grams[1:] @ inner - products[1:])
         weights = np.zeros((len(self._grams), self._memory))
-        weights[0, order] = solve_triangular(upper, middle, trans="T", check_finite=False)
+        weights[0, order] = dtrtrs(upper, middle, trans=1)[0]
         weights[1:, order] = -scales[:, None] * inner
         return gamma, weights
 

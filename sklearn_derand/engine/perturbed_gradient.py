@@ -6,6 +6,7 @@ accepted points are monotone; whether the point is second-order stationary is fo
 failure of an episode.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -35,6 +36,47 @@ class PerturbedGradient:
     radius: float = 1e-2
     episode: int = 1000
     max_kicks: int = 5
+
+    @classmethod
+    def from_theory(
+        cls, n: int, *, smoothness: float, lipschitz: float, tol: float, gap: float, delta: float = 0.1, c: float = 1.0
+    ) -> "PerturbedGradient":
+        """Return the constants that the theorem of Jin et al. (2017, algorithm 2) asks for; expect millions of steps.
+
+        Parameters
+        ----------
+        n : int
+            Number of parameters.
+        smoothness, lipschitz : float
+            Lipschitz constants of the gradient and of the Hessian, ``l`` and ``K``.
+        tol : float
+            Bound asked of the gradient norm.
+        gap : float
+            ``f(x_0) - min f``, or more.
+        delta : float, default=0.1
+            Allowed probability of failure.
+        c : float, default=1.0
+            The theorem's constant; it only says that a small enough one will do.
+
+        Returns
+        -------
+        PerturbedGradient
+            ``step = c / l``, ``radius = sqrt(c) tol / (chi^2 l)``, ``episode = chi l / (c^2 sqrt(K tol))``, one kick,
+            with ``chi = 3 max(log(n l gap / (c tol^2 delta)), 4)``.
+
+        Examples
+        --------
+        >>> from sklearn_derand.engine import PerturbedGradient
+        >>> PerturbedGradient.from_theory(550, smoothness=5.0, lipschitz=10.0, tol=1e-5, gap=10.0).episode
+        53326
+        """
+        chi = 3 * max(math.log(n * smoothness * gap / (c * tol**2 * delta)), 4.0)
+        return cls(
+            step=c / smoothness,
+            radius=math.sqrt(c) * tol / (chi**2 * smoothness),
+            episode=math.ceil(chi * smoothness / (c**2 * math.sqrt(lipschitz * tol))),
+            max_kicks=1,
+        )
 
     def descend(self, derivatives, point, *, tol, progress) -> Point:
         """Go down until ``||gradient|| <= tol``."""

@@ -1,0 +1,71 @@
+"""Limited-memory BFGS in coordinates of one's own, in which a known approximation of the Hessian is the identity.
+
+Objective, value and gradient norm stay those of the parameters: only the metric in which steps are sought changes, as
+in quasi-Newton methods started from a good matrix (Nocedal and Wright, Numerical Optimization, 2006, section 7.2).
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from torch import Tensor
+
+from sklearn_derand.engine.inverse_hessian import InverseHessian
+from sklearn_derand.engine.line_search import wolfe_step
+from sklearn_derand.engine.solution import Status
+from sklearn_derand.engine.solver import CurvatureEscape, Point
+from sklearn_derand.engine.trust_region import TrustRegion
+
+
+class Metric(Protocol):
+    """A factor ``B = L L'`` of a positive definite approximation of the Hessian; scaled steps are ``u = L' x``."""
+
+    def scale_gradient(self, gradient: Tensor) -> Tensor:
+        """Return ``L^-1 g``."""
+        ...
+
+    def scale_step(self, step: Tensor) -> Tensor:
+        """Return ``L' s``."""
+        ...
+
+    def unscale_step(self, step: Tensor) -> Tensor:
+        """Return ``L'^-1 u``."""
+        ...
+
+
+class MetricLBFGS(CurvatureEscape):
+    """L-BFGS whose initial Hessian is a metric that the problem knows, such as a Gauss-Newton matrix.
+
+    Parameters
+    ----------
+    metric : callable
+        ``params -> Metric``. It shapes the descent; no result rests on it.
+    refresh : int, default=25
+        Steps after which the metric is computed anew and the memory forgotten.
+    memory : int, default=20
+        Pairs of steps and gradient differences kept.
+    """
+
+    def __init__(self, metric: Callable[[Tensor], Metric], refresh: int = 25, memory: int = 20):
+        self.metric, self.refresh, self.memory = metric, refresh, memory
+
+    def descend(self, derivatives, point, *, tol, progress) -> Point:
+        """Go down until ``||gradient|| <= tol``; a stall is the trust region's."""
+        since, inverse, metric = self.refresh, None, None
+        while point.status is None and point.gradient_norm > tol:
+            if since >= self.refresh:
+                metric = self.metric(point.params)
+                inverse, since = InverseHessian(self.memory, point.params), 0
+            direction = metric.unscale_step(inverse.direction(metric.scale_gradient(point.gradient)))
+            trial = wolfe_step(derivatives, point, direction, 1.0)
+            if trial is None:
+                if since == 0:
+                    return TrustRegion().descend(derivatives, point, tol=tol, progress=progress)
+                since = self.refresh
+                continue
+            change = metric.scale_gradient(trial.gradient - point.gradient)
+            inverse.append(metric.scale_step(trial.params - point.params), change)
+            point, since = trial, since + 1
+            point.status = progress.accept(point)
+        if point.gradient_norm <= tol and point.status is Status.MAX_ITER:
+            point.status = None
+        return point

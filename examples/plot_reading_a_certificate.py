@@ -45,8 +45,8 @@ assert solution.certificate.holds and solution.value < 1e-8
 # ---------------------
 # ``min_eigenvalue`` is attained by a direction, so the truth is at most that. ``min_eigenvalue_bound`` is what the
 # truth is at least, up to ``failure_probability``; it is this one that is compared with ``-curvature_tol``. The two
-# tolerances imply a constant ``lipschitz``, :math:`K = \tau^2/\rho`, beyond which the pair promises more than the theory
-# of second-order points asks. It may be compared with an estimate from below at the point:
+# tolerances imply a constant ``lipschitz``, :math:`K = \tau^2/\rho`, beyond which the pair promises more than the
+# theory of second-order points asks. It may be compared with an estimate from below at the point:
 certificate = certify(f, solution.params, random_state=1, measure_lipschitz=True)
 for name in ("min_eigenvalue", "min_eigenvalue_bound", "failure_probability", "lipschitz", "lipschitz_measured"):
     print(f"{name:22s} {getattr(certificate, name):.3g}")

@@ -68,14 +68,16 @@ def upper_edges(W):
 
 def filled(run, budget):
     """Run ``run(n_sweeps)`` with as many sweeps as fill the budget, found from short runs that count."""
-    n_sweeps, used = 16, 0.0
+    n_sweeps, used, before = 16, 0.0, 0.0
     while True:
         labels, taken = clocked(run, n_sweeps)
         used += taken
-        if taken > 0.04 * budget or used > 0.4 * budget:
+        if taken > 0.1 * budget or used > 0.4 * budget:
             break
-        n_sweeps *= 4
-    more = int(n_sweeps / taken * (budget - used))
+        n_sweeps, before = 4 * n_sweeps, taken
+    # Three quarters of the last run's sweeps took the difference; what is left is overhead.
+    each = max(taken - before, 0.1 * taken) / (0.75 * n_sweeps)
+    more = int((budget - used - before) / each)
     return run(more) if more > n_sweeps else labels
 
 

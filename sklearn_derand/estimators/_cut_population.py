@@ -9,8 +9,8 @@ import numpy as np
 READS = 8
 """Labellings that are annealed and combined in a round."""
 
-SWEEPS = 1000
-"""Annealing sweeps for each, without a time limit."""
+VISITS, SWEEPS = 8_000_000, (500, 4000)
+"""Vertices visited by the annealing of each, without a time limit, and the least and most sweeps that this makes."""
 
 LONG = 8000
 """Most sweeps for each with a time limit: then a new round from new descents pays more."""
@@ -60,7 +60,8 @@ class Population:
         order = np.argsort(-cut_values(self.weights, flipped), kind="stable")
         signs = flipped[:, order[: min(READS, max(1, (order.size + 1) // 2))]]
         budget = None if self.time_left is None else max(0.0, self.time_left())
-        polished = self._search(self.weights, signs, self._sweeps(signs, budget), TABU_MOVES, rng)
+        n_sweeps = self._sweeps(signs, budget) if self.polish == "annealing" else 0
+        polished = self._search(self.weights, signs, n_sweeps, TABU_MOVES, rng)
         polished = one_flip(self.sets, polished, self._out_of_time)
         pool = _distinct(np.column_stack([flipped, polished, self.elite]))
         pool = pool[:, np.argsort(-cut_values(self.weights, pool), kind="stable")[: 2 * READS]]
@@ -110,8 +111,9 @@ class Population:
         return np.column_stack([signs, found])
 
     def _sweeps(self, signs, budget):
-        if budget is None or self.polish != "annealing":
-            return SWEEPS
+        n = self.weights.shape[0]
+        if budget is None:
+            return int(np.clip(VISITS // n, SWEEPS[0], min(SWEEPS[1], SWEEPS[0] + 20 * n)))
         affordable = 0.35 * budget * self._sweeps_per_second(budget) / signs.shape[1]
         return int(np.clip(affordable, 10, LONG))
 

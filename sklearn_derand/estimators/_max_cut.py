@@ -12,8 +12,9 @@ from sklearn.metrics import pairwise_distances
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_array, column_or_1d, validate_data
 
-from sklearn_derand.estimators._base import DerandomizedEstimator
+from sklearn_derand.estimators._base import DerandomizedEstimator, all_or_nothing
 from sklearn_derand.estimators._magnitude import check_magnitude
+from sklearn_derand.estimators._memory import check_memory
 from sklearn_derand.metrics import cut_value
 from sklearn_derand.metrics._distortion import squared_distances
 
@@ -173,6 +174,7 @@ class DerandMaxCut(ClusterMixin, DerandomizedEstimator):
         return tags
 
     @with_callbacks
+    @all_or_nothing
     def fit(self, X, y=None):
         """Cut the graph.
 
@@ -272,6 +274,13 @@ class DerandMaxCut(ClusterMixin, DerandomizedEstimator):
         return weights if asymmetry == 0 else sparse.csr_array(0.5 * (weights + weights.T))
 
     def _distances(self, X):
+        n = X.shape[0]
+        # The distances, their mean with the transpose, and the matrix in compressed rows.
+        check_memory(
+            28 * n * n,
+            f"X has {n} rows: the distances of all pairs and their sparse copy",
+            "Pass fewer rows, or a sparse graph with metric='precomputed'.",
+        )
         if self.metric in {"euclidean", "l2"}:
             # scikit-learn's expansion of the square loses all digits of distances far below the norms.
             X = sparse.csr_array(X) if sparse.issparse(X) else X - X.mean(axis=0)

@@ -2,6 +2,7 @@
 
 import warnings
 from contextlib import contextmanager
+from functools import wraps
 from numbers import Integral, Real
 
 import numpy as np
@@ -10,6 +11,33 @@ from sklearn.callback import CallbackSupportMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
+
+
+def all_or_nothing(fit):
+    """Wrap ``fit`` so that one that raises, or is interrupted, leaves the estimator as it was.
+
+    Parameters
+    ----------
+    fit : callable
+        A method that only sets attributes, and changes none in place.
+
+    Returns
+    -------
+    callable
+        With the same signature.
+    """
+
+    @wraps(fit)
+    def restoring(self, *args, **kwargs):
+        before = dict(vars(self))
+        try:
+            return fit(self, *args, **kwargs)
+        except BaseException:
+            vars(self).clear()
+            vars(self).update(before)
+            raise
+
+    return restoring
 
 
 class DerandomizedEstimator(CallbackSupportMixin, BaseEstimator):

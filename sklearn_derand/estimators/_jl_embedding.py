@@ -14,7 +14,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from sklearn_derand.estimators._base import DerandomizedEstimator
+from sklearn_derand.estimators._base import DerandomizedEstimator, all_or_nothing
 from sklearn_derand.estimators._jl_dimension import smallest_dimension
 from sklearn_derand.estimators._jl_path import SLACK, Descent, derandomise, tighten
 from sklearn_derand.estimators._jl_points import SpanCoordinates
@@ -186,6 +186,7 @@ class DerandJLEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Deran
         self.curvature_tol = curvature_tol
         self.device = device
 
+    @all_or_nothing
     @with_callbacks
     def fit(self, X, y=None):
         """Find the map for the rows of ``X``.

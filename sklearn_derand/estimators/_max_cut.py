@@ -173,8 +173,8 @@ class DerandMaxCut(ClusterMixin, DerandomizedEstimator):
         tags.input_tags.pairwise = self.metric == "precomputed"
         return tags
 
-    @with_callbacks
     @all_or_nothing
+    @with_callbacks
     def fit(self, X, y=None):
         """Cut the graph.
 

@@ -13,7 +13,7 @@ from sklearn.utils._param_validation import Interval, InvalidParameterError, Str
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from sklearn_derand.estimators._base import DerandomizedEstimator
+from sklearn_derand.estimators._base import DerandomizedEstimator, all_or_nothing
 from sklearn_derand.estimators._student_choice import DECAYS, choose
 from sklearn_derand.estimators._student_data import StudentData, prepare_data
 from sklearn_derand.estimators._student_search import (
@@ -241,6 +241,7 @@ class MultiIndexStudentRegressor(
         self.device = device
         self.random_state = random_state
 
+    @all_or_nothing
     @with_callbacks
     def fit(self, X, y, sample_weight=None):
         """Fit the student.
@@ -383,7 +384,7 @@ class MultiIndexStudentRegressor(
             risk,
             start,
             seed=seed,
-            solver=student_solver(self.solver, risk.network),
+            solver=student_solver(self.solver, risk),
             curvature_tol=min(self.curvature_tol, choice.alpha),
         )
         return risk, solution

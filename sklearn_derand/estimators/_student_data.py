@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from sklearn_derand.estimators._magnitude import check_magnitude
+from sklearn_derand.estimators._memory import check_memory
 
 NEGLIGIBLE_VARIANCE = 1e-10
 """Principal variances of the correlation matrix below this are rounding (constant or duplicated columns)."""
@@ -151,6 +152,12 @@ def prepare_data(X: np.ndarray, y: np.ndarray, sample_weight: np.ndarray, loss) 
     StudentData
         What the searches work on.
     """
+    n_features = X.shape[1]
+    check_memory(
+        24 * n_features**2,
+        f"X has {n_features} features: their correlations, eigenvectors and whitening map",
+        "Select fewer features first, or reduce them by DerandJLEmbedding.",
+    )
     kept = sample_weight > 0
     X, y = X[kept].astype(np.float64), y[kept].astype(np.float64)
     check_magnitude(X, "X", each_column=True)

@@ -94,7 +94,7 @@ def descend(risk, spec: StudentSpec, start, seed: int, *, tol: float, curvature_
         return minimize(
             risk,
             start,
-            solver=student_solver(spec.solver, risk.network),
+            solver=student_solver(spec.solver, risk),
             tol=tol,
             curvature_tol=curvature_tol,
             max_iter=spec.max_iter,

@@ -78,13 +78,10 @@ def main(argv=None):
         parser.error(complaint)
     start = time.monotonic()
     tasks = _run(arguments.seed)
-    written = [_write_report(arguments.out / "report.json", tasks, arguments.seed, time.monotonic() - start)]
-    if importlib.util.find_spec("matplotlib") is None:
-        print("matplotlib is not installed: figures are skipped (pip install 'sklearn_derand[plot]').")
-    else:
-        from sklearn_derand._main_job._figures import draw
-
-        written += [draw(task, arguments.out) for task in tasks]
+    try:
+        written = _write(arguments.out, tasks, arguments.seed, time.monotonic() - start)
+    except OSError as error:  # a disk may fill up during the run
+        parser.error(f"argument --out: cannot write to {str(arguments.out)!r}: {error.strerror}; name another folder")
     print("wrote", *written)
     print(f"{time.monotonic() - start:.0f} s in all")
     return 0
@@ -113,6 +110,17 @@ def _run(seed):
         tasks.append(task(seed))
         print(tasks[-1].to_text(), end="\n\n", flush=True)
     return tasks
+
+
+def _write(folder, tasks, seed, seconds):
+    """Write the report and, where matplotlib is installed, the figures; return their paths."""
+    written = [_write_report(folder / "report.json", tasks, seed, seconds)]
+    if importlib.util.find_spec("matplotlib") is None:
+        print("matplotlib is not installed: figures are skipped (pip install 'sklearn_derand[plot]').")
+        return written
+    from sklearn_derand._main_job._figures import draw
+
+    return written + [draw(task, folder) for task in tasks]
 
 
 def _write_report(path, tasks, seed, seconds):

@@ -72,8 +72,9 @@ def _interpolate(low, low_value, low_slope, high, high_value, high_slope) -> flo
     length = low + 0.5 * width
     if np.isfinite(high_value) and np.isfinite(high_slope):
         d1 = low_slope + high_slope - 3 * (high_value - low_value) / width
-        radicand = d1**2 - low_slope * high_slope
-        if radicand >= 0:
+        # A power of Python floats raises where it overflows; a product does not.
+        radicand = d1 * d1 - low_slope * high_slope
+        if 0 <= radicand < np.inf:
             d2 = np.sqrt(radicand)
             denominator = high_slope - low_slope + 2 * d2
             if denominator != 0:

@@ -1,0 +1,3 @@
+"""The pages are doctests; Sphinx's configuration is not."""
+
+collect_ignore = ["conf.py"]

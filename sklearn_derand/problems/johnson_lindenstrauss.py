@@ -8,7 +8,8 @@ freedom. Two expectations of the distortion ``|q_u - 1|`` therefore have closed 
           P_\epsilon(M, \sigma) = \sum_u P(|q_u - 1| > \epsilon).
 
 The first (Chernoff) bounds the maximum, ``max_u |q_u - 1| <= (1/t) log F_t(M, 0)``; the second is the objective of
-Tsikouras, Caramanis and Tzamos, "Optimization Can Learn Johnson Lindenstrauss Embeddings" (NeurIPS 2024).
+Tsikouras, Caramanis and Tzamos, "Optimization Can Learn Johnson Lindenstrauss Embeddings" (NeurIPS 2024), posed in
+:mod:`~sklearn_derand.problems.distortion_probability`.
 
 **Why the noise vanishes.** ``F_t`` is a Gaussian average over ``M + sigma G``, so it obeys the heat equation
 ``dF/dsigma = sigma tr(Hess_M F)``; for ``L = log F`` this reads

@@ -5,6 +5,7 @@ import pytest
 import torch
 from scipy.spatial.distance import pdist, squareform
 
+from sklearn_derand.problems.distortion_probability import DistortionProbability
 from sklearn_derand.problems.johnson_lindenstrauss import PairDistortion
 from sklearn_derand.problems.listed_pairs import ListedPairDistortion
 from sklearn_derand.problems.losses import squared_error
@@ -52,6 +53,11 @@ def listed_pairs():
     return ListedPairDistortion(points, first, second, torch.tensor(1 / squared), 3, 1.0)
 
 
+def probability():
+    points, first, second, squared = _pairs()
+    return DistortionProbability(points, first, second, torch.tensor(1 / squared), 3, 0.6)
+
+
 def cut():
     rows, cols = np.triu_indices(6, k=1)
     weights = normal(len(rows), seed=4)
@@ -62,6 +68,7 @@ CASES = {
     "student": (student, lambda problem: problem.network.n_params),
     "all pairs": (all_pairs, lambda problem: 3 * 5 + 1),
     "listed pairs": (listed_pairs, lambda problem: 3 * 5 + 1),
+    "failure probability": (probability, lambda problem: 3 * 5 + 1),
     "cut": (cut, lambda problem: 6 * 4),
 }
 
@@ -107,7 +114,7 @@ def test_the_cut_does_not_see_a_rotation_nor_which_side_is_which():
     assert_invariant(problem, params, -params)
 
 
-@pytest.mark.parametrize("make", [all_pairs, listed_pairs])
+@pytest.mark.parametrize("make", [all_pairs, listed_pairs, probability])
 def test_distortions_do_not_see_a_rotation_of_the_images_nor_the_sign_of_the_noise(make):
     problem, params = make(), 0.5 * normal(16, seed=12)
     rotation = torch.linalg.qr(normal(3, 3, seed=13)).Q

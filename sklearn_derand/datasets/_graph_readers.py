@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,12 @@ from scipy import sparse
 from scipy.io import mmread
 
 COMMENTS = ("#", "%", "//")
+
+MOST_NODES = 100_000_000
+"""Above so many nodes the row pointers alone take a gigabyte, whatever the size of the file."""
+
+EXPANSION, SMALL = 100, 1 << 24
+"""A gzipped file may hold so many times its own size, and 16 MiB in any case: lists of edges shrink to a tenth."""
 
 
 def read_graph(path):
@@ -21,7 +28,8 @@ def read_graph(path):
 
         * *MatrixMarket*, if it begins with ``%%MatrixMarket``; a general matrix must be symmetric;
         * *DIMACS* ``.col`` or ``.edge``, if a line begins with ``p ``: edges ``e i j``, with an optional weight; an
-          edge given in both directions counts once;
+          edge given in both directions counts once, and since some public files announce each edge twice, a file
+          that holds half of what it announces passes for whole;
         * else *rudy*, the format of Gset: ``n_nodes n_edges``, then ``i j weight`` (1 where missing), 1-based; each
           edge once. Lines that begin with ``#``, ``%``, ``//`` or ``c`` are comments; further tokens are ignored.
 
@@ -33,7 +41,8 @@ def read_graph(path):
     Raises
     ------
     ValueError
-        With the number of the line that cannot be read.
+        With the number of the line that cannot be read; or if a gzipped file is damaged, or holds more than 100 times
+        its own size.
 
     Examples
     --------
@@ -50,7 +59,7 @@ def read_graph(path):
     """
     raw = Path(path).read_bytes()
     if raw[:2] == b"\x1f\x8b":
-        raw = gzip.decompress(raw)
+        raw = _decompress(raw, path)
     if raw.lstrip().startswith(b"%%MatrixMarket"):
         return _read_matrix_market(raw, path)
     text = raw.decode("utf-8", errors="replace").removeprefix("\ufeff")
@@ -61,16 +70,67 @@ def read_graph(path):
     return _read_rudy([(number, words) for number, words in lines if words[0] != "c"], path)
 
 
-def _read_matrix_market(raw, path):
+def _decompress(raw, path):
+    most = max(SMALL, EXPANSION * len(raw))
     try:
-        W = sparse.csr_array(mmread(io.BytesIO(raw.lstrip())), dtype=np.float64)
-    except (ValueError, TypeError) as error:
+        with gzip.GzipFile(fileobj=io.BytesIO(raw)) as file:
+            text = file.read(most + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise ValueError(f"{path}: the gzipped file is damaged or cut short: {error}") from error
+    if len(text) > most:
+        raise ValueError(f"{path}: {len(raw)} bytes expand to more than {most}; unzip the file if that is right.")
+    return text
+
+
+def _read_matrix_market(raw, path):
+    raw = raw.lstrip()
+    _check_matrix_market_sizes(raw, path)
+    try:
+        matrix = mmread(io.BytesIO(raw))
+    except (ValueError, TypeError, OverflowError) as error:
         raise ValueError(f"{path}: not a MatrixMarket file that scipy.io.mmread reads: {error}") from error
-    if W.shape[0] != W.shape[1]:
-        raise ValueError(f"{path}: a graph needs a square matrix, this one has shape {W.shape}.")
+    if np.iscomplexobj(matrix):
+        raise ValueError(f"{path}: the weights are complex; write their real parts or magnitudes.")
+    W = sparse.csr_array(matrix, dtype=np.float64)
     if abs(W - W.T).max() > 0:
         raise ValueError(f"{path}: the matrix is not symmetric; read it with scipy.io.mmread and pass W + W.T.")
     return _assemble(*sparse.coo_array(sparse.triu(W, 1)).coords, sparse.triu(W, 1).data, W.shape[0], path)
+
+
+def _check_matrix_market_sizes(raw, path):
+    """Refuse a header that announces more than the file has lines: mmread makes room for it, or fills up with 0."""
+    banner, *lines = raw.split(b"\n")
+    lines = [line for line in lines if line.strip() and not line.lstrip().startswith(b"%")]
+    if not lines:
+        raise ValueError(f"{path}: not a MatrixMarket file: the line of sizes is missing.")
+    form, words = banner.lower().split(), lines[0].split()
+    try:
+        sizes = [int(word) for word in words]
+        n_rows, n_cols = sizes[:2]
+        n_entries = sizes[2] if b"coordinate" in form else _stored(n_rows, n_cols, form)
+    except (ValueError, IndexError):
+        raise ValueError(f"{path}: not a MatrixMarket file: the line of sizes is {_quote(words)}.") from None
+    if min(sizes) < 0 or n_rows < 1 or n_cols < 1 or max(n_rows, n_cols) > MOST_NODES:
+        raise ValueError(f"{path}: the sizes {_quote(words)} are not those of a graph with 1 to {MOST_NODES} nodes.")
+    if n_rows != n_cols:
+        raise ValueError(f"{path}: a graph needs a square matrix, this one has shape {(n_rows, n_cols)}.")
+    if n_entries > len(lines) - 1:
+        raise ValueError(f"{path}: the header announces {n_entries} entries, the file has {len(lines) - 1}.")
+
+
+def _stored(n_rows, n_cols, form):
+    """Return the values in a dense file: all, or one triangle with or without its diagonal."""
+    if b"general" in form:
+        return n_rows * n_cols
+    return n_rows * (n_rows - 1 if b"skew-symmetric" in form else n_rows + 1) // 2
+
+
+def _quote(words):
+    """Return the words of a line as text of bounded length."""
+    line = (
+        b" ".join(words).decode("utf-8", errors="replace") if words and isinstance(words[0], bytes) else " ".join(words)
+    )
+    return repr(line if len(line) <= 60 else line[:57] + "...")
 
 
 def _read_rudy(lines, path):
@@ -93,7 +153,10 @@ def _read_dimacs(lines, path):
     headers = [(number, words) for number, words in lines if words[0] == "p"]
     if len(headers) > 1:
         raise ValueError(f"{path}, line {headers[1][0]}: a second problem line 'p'.")
-    n_nodes, _ = _header(*headers[0], path, skip=2)
+    n_nodes, n_edges = _header(*headers[0], path, skip=2)
+    n_lines = sum(words[0] == "e" for _, words in lines)
+    if n_edges > 2 * n_lines:
+        raise ValueError(f"{path}: the header announces {n_edges} edges, the file has {n_lines}.")
     edges = {}
     for number, words in lines:
         if words[0] == "e":
@@ -111,9 +174,12 @@ def _header(number, words, path, skip):
         n_nodes, n_edges = int(words[skip]), int(words[skip + 1])
     except (IndexError, ValueError):
         form = "'n_nodes n_edges'" if skip == 0 else "'p edge n_nodes n_edges'"
-        raise ValueError(f"{path}, line {number}: expected {form}, got {' '.join(words)!r}.") from None
-    if n_nodes < 1 or n_edges < 0:
-        raise ValueError(f"{path}, line {number}: n_nodes={n_nodes} and n_edges={n_edges} are not sizes of a graph.")
+        raise ValueError(f"{path}, line {number}: expected {form}, got {_quote(words)}.") from None
+    if not 1 <= n_nodes <= MOST_NODES or n_edges < 0:
+        raise ValueError(
+            f"{path}, line {number}: n_nodes={_quote([words[skip]])} and n_edges={_quote([words[skip + 1]])} are not "
+            f"sizes of a graph with 1 to {MOST_NODES} nodes."
+        )
     return n_nodes, n_edges
 
 
@@ -122,11 +188,11 @@ def _edge(number, words, n_nodes, path):
         i, j = int(words[0]), int(words[1])
         weight = float(words[2]) if len(words) > 2 else 1.0
     except (IndexError, ValueError):
-        raise ValueError(f"{path}, line {number}: expected 'i j weight', got {' '.join(words)!r}.") from None
+        raise ValueError(f"{path}, line {number}: expected 'i j weight', got {_quote(words)}.") from None
     if not (1 <= i <= n_nodes and 1 <= j <= n_nodes):
         raise ValueError(f"{path}, line {number}: nodes are numbered 1 to {n_nodes}, got {i} and {j}.")
     if not np.isfinite(weight):
-        raise ValueError(f"{path}, line {number}: the weight {words[2]} is not finite.")
+        raise ValueError(f"{path}, line {number}: the weight {weight} is not finite.")
     return min(i, j) - 1, max(i, j) - 1, weight
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 from scipy import sparse
 from scipy.optimize import minimize_scalar
+from scipy.spatial.distance import cdist
 
 from sklearn_derand.verification._claims import Claim, at_least, at_most, equal, skipped
 from sklearn_derand.verification._differences import certificate_claims
@@ -81,9 +82,8 @@ def _certificate(estimator, points) -> list[Claim]:
     scales = (singular / unit) ** COORDINATE_POWER
     coordinates = centred @ right.T / unit / scales
     maps = estimator.components_ @ right.T * scales
-    gram = centred @ centred.T
-    squared = (np.diag(gram)[:, None] + np.diag(gram) - 2 * gram) / unit**2
-    inverse = np.divide(1.0, squared, out=np.zeros_like(squared), where=squared > 1e-12 * squared.max())
+    squared = cdist(centred, centred, "sqeuclidean") / unit**2
+    inverse = np.divide(1.0, squared, out=np.zeros_like(squared), where=squared > 0)
     if inverse.max() * squared.max() > CLOSEST:
         return [skipped("certificate_", certified.size, "some pairs are so close that rounding moves the objective")]
     norms = equal("certified map = components_", np.linalg.norm(certified[:-1]), np.linalg.norm(maps), rtol=1e-6)

@@ -2,6 +2,97 @@
 
 import numpy as np
 
+from sklearn_derand.estimators._jl_path import Descent, derandomise, tighten
+
+POWER = 0.5
+"""Columns of the map are measured in units of (singular value)^-POWER: 0 leaves rare directions to the end, 1 lets
+them run far beyond isometry and ruins new points (both tried)."""
+
+
+def descend_at(run, tensors, coordinates, seed, max_iter, slack, k):
+    """Pose the problem at dimension ``k`` and descend it to its certificate.
+
+    Parameters
+    ----------
+    run : callable
+        ``(objective, params, **settings) -> Solution``.
+    tensors : callable
+        Arrays to tensors.
+    coordinates : SpanCoordinates
+        Of the fitted points.
+    seed : int
+        Of the start.
+    max_iter : int
+        Most steps of the whole path.
+    slack : float
+        Of ``tighten``.
+    k : int
+        Dimension of the images.
+
+    Returns
+    -------
+    Descent or None
+        None where there is no pair.
+    """
+    from sklearn_derand.problems.distortion_bounds import gaussian_bound
+    from sklearn_derand.problems.johnson_lindenstrauss import PairDistortion
+
+    if coordinates.n_pairs == 0:
+        return None
+    scales = np.linalg.norm(coordinates.points, axis=0) ** POWER
+    points, inverse, scales = tensors(coordinates.points / scales, coordinates.inverse_distances, scales)
+    bound, t = gaussian_bound(coordinates.n_pairs, k)
+    objective = PairDistortion(points, inverse, k, t)
+    if k >= coordinates.rank:
+        descent = Descent.isometry(objective, scales)
+        descent.advance(run, max_iter=max_iter)
+        return descent
+    descent = derandomise(run, objective, bound * t, scales, seed, max_iter)
+    tighten(run, descent, max_iter, slack)
+    return descent
+
+
+def choose_dimension(descend, tensors, coordinates, n_components, eps):
+    """Return the dimension and the finished descent there.
+
+    Parameters
+    ----------
+    descend : callable
+        ``k -> Descent``.
+    tensors : callable
+        Arrays to tensors.
+    coordinates : SpanCoordinates
+        Of the fitted points.
+    n_components : int or "auto"
+        The dimension, or "auto" for the smallest found whose largest distortion is at most ``eps``.
+    eps : float
+        See there.
+
+    Returns
+    -------
+    k : int
+        The dimension.
+    descent : Descent or None
+        None where there is no pair.
+    """
+    if n_components != "auto":
+        return n_components, descend(n_components)
+    if coordinates.n_pairs == 0:
+        return 1, None
+    points, distances = tensors(coordinates.points, coordinates.squared_distances())
+
+    def attempt(k):
+        descent = descend(k)
+        return descent if descent.objective.largest(descent.params) <= eps else None
+
+    from sklearn_derand.problems.distortion_bounds import distortion_lower_bound
+
+    rank = coordinates.rank
+    possible = [k for k in range(1, rank) if distortion_lower_bound(points, distances, k, 1) <= eps]
+    lowest = min(possible, default=rank)
+    k, descent = smallest_dimension(attempt, lowest, rank, round(1.5 * lowest))
+    return k, descent or descend(k)
+
 
 def smallest_dimension(attempt, lowest, highest, first):
     """Search for the smallest k at which an attempt succeeds, the highest being known to.

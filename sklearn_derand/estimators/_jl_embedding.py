@@ -15,20 +15,13 @@ from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_derand.estimators._base import DerandomizedEstimator, all_or_nothing
-from sklearn_derand.estimators._jl_dimension import smallest_dimension
-from sklearn_derand.estimators._jl_path import SLACK, Descent, derandomise, tighten
-from sklearn_derand.estimators._jl_points import SpanCoordinates
+from sklearn_derand.estimators._jl_dimension import choose_dimension, descend_at
+from sklearn_derand.estimators._jl_path import SLACK
+from sklearn_derand.estimators._jl_points import SpanCoordinates, rows_within_reach
 from sklearn_derand.estimators._jl_scale import ANCHORS, DENSE_POINTS, ROUGH, refine
-from sklearn_derand.estimators._jl_validation import NewPairs, explore
+from sklearn_derand.estimators._jl_validation import best_on_new_pairs, set_aside
 from sklearn_derand.estimators._magnitude import check_magnitude
 from sklearn_derand.metrics._distortion import max_distortion
-
-MOST_PAIRS = 200_000_000
-"""Above so many pairs (20,000 points) ``max_pairs`` must be given."""
-
-POWER = 0.5
-"""Columns of the map are measured in units of (singular value)^-POWER: 0 leaves rare directions to the end, 1 lets
-them run far beyond isometry and ruins new points (both tried)."""
 
 
 class DerandJLEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DerandomizedEstimator):
@@ -207,16 +200,17 @@ class DerandJLEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Deran
         X = validate_data(self, X, accept_sparse=["csr", "csc"], dtype=[np.float64, np.float32], order="C")
         check_magnitude(X, "X")
         start, engine, outside, aside, sample = self._draw_seeds(5)
-        looked_at = self._looked_at(X.shape[0], sample)
-        points = _as_float64(X)[looked_at]
-        fitted, held = self._set_aside(points, aside)
+        looked_at, self.n_pairs_ = rows_within_reach(X.shape[0], self.max_pairs, sample)
+        fitted, held = set_aside(_as_float64(X)[looked_at], self.validation_fraction, aside)
         large = fitted.shape[0] > DENSE_POINTS
         anchors = np.random.RandomState(sample).permutation(fitted.shape[0])[: ANCHORS if large else None]
         coordinates = SpanCoordinates.of(fitted[np.sort(anchors)])
         self._warn_if_larger(coordinates)
         with self._task(X):
             run = partial(self._minimize, seed=engine)
-            k, descent = self._choose(run, coordinates, start, ROUGH if large else SLACK)
+            slack = ROUGH if large else SLACK
+            descend = partial(descend_at, run, self._tensors, coordinates, start, self.max_iter, slack)
+            k, descent = choose_dimension(descend, self._tensors, coordinates, self.n_components, self.eps)
             self.n_components_ = self._n_features_out = k
             rest = np.random.RandomState(outside).standard_normal((k, X.shape[1])) / np.sqrt(k)
             components = coordinates.outside(rest)
@@ -224,52 +218,14 @@ class DerandJLEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Deran
                 components = refine(run, fitted, coordinates, descent, components, self._tensors, self.max_iter, sample)
             elif descent is not None:
                 components = components + coordinates.to_features(descent.maps())
-            if descent is not None:
-                if held is not None:
-                    components = self._validated(run, coordinates, held, components, outside)
+            if descent is not None and held is not None:
+                chosen = best_on_new_pairs(run, self._tensors, coordinates, held, components, outside)
+                components, self.validation_distortion_ = chosen
             self.components_ = components.astype(X.dtype, copy=False)
             if self.compute_inverse_components:
                 self.inverse_components_ = linalg.pinv(self.components_, check_finite=False)
             self._read_off(X[looked_at], coordinates, descent)
         return self
-
-    def _looked_at(self, n_points, seed):
-        """Return the rows whose pairs are looked at: all, or a random subset with ``max_pairs`` pairs at most."""
-        n_pairs = n_points * (n_points - 1) // 2
-        if self.max_pairs is None and n_pairs > MOST_PAIRS:
-            raise ValueError(
-                f"X has {n_points} rows, which make {n_pairs:.2g} pairs, above {MOST_PAIRS:.0e}: set max_pairs to "
-                f"look at the pairs of a random subset of the rows, or fit fewer rows."
-            )
-        if self.max_pairs is None or n_pairs <= self.max_pairs:
-            self.n_pairs_ = n_pairs
-            return slice(None)
-        size = max(2, int((1 + np.sqrt(1 + 8 * self.max_pairs)) / 2))
-        self.n_pairs_ = size * (size - 1) // 2
-        return np.sort(np.random.RandomState(seed).permutation(n_points)[:size])
-
-    def _set_aside(self, points, seed):
-        """Return the points to fit and those set aside, ``None`` for the latter where there are none."""
-        n = points.shape[0]
-        n_aside = 0 if self.validation_fraction is None else round(self.validation_fraction * n)
-        if n_aside == 0 or n - n_aside < 2:
-            return points, None
-        order = np.random.RandomState(seed).permutation(n)
-        return points[order[n_aside:]], points[order[:n_aside]]
-
-    def _validated(self, run, coordinates, held, components, seed):
-        """Return the best map on the pairs with points set aside: that given, or one of several paths."""
-        from sklearn_derand.problems.johnson_lindenstrauss import PairDistortion
-
-        stack = sparse.vstack if sparse.issparse(held) else np.vstack
-        everything = stack([held, coordinates.X])
-        pairs = NewPairs(everything.tocsr() if sparse.issparse(held) else everything, held.shape[0])
-        pairs.offer(components)
-        points, inverse = self._tensors(coordinates.points, coordinates.inverse_distances)
-        pose = partial(PairDistortion, points, inverse, self.n_components_)
-        explore(run, pose, coordinates, self.n_components_, pairs, seed)
-        self.validation_distortion_ = float(np.abs(pairs.ratios(pairs.components) - 1).max(initial=0.0))
-        return pairs.components
 
     def _warn_if_larger(self, coordinates):
         n_features = coordinates.X.shape[1]
@@ -280,45 +236,6 @@ class DerandJLEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Deran
                 DataDimensionalityWarning,
                 stacklevel=4,
             )
-
-    def _choose(self, run, coordinates, seed, slack):
-        """Return the dimension and the finished descent there; ``None`` for it where there is no pair."""
-        if self.n_components != "auto":
-            return self.n_components, self._descend(run, coordinates, self.n_components, seed, slack)
-        if coordinates.n_pairs == 0:
-            return 1, None
-        points, distances = self._tensors(coordinates.points, coordinates.squared_distances())
-
-        def attempt(k):
-            descent = self._descend(run, coordinates, k, seed, slack)
-            return descent if descent.objective.largest(descent.params) <= self.eps else None
-
-        from sklearn_derand.problems.distortion_bounds import distortion_lower_bound
-
-        rank = coordinates.rank
-        possible = [k for k in range(1, rank) if distortion_lower_bound(points, distances, k, 1) <= self.eps]
-        lowest = min(possible, default=rank)
-        k, descent = smallest_dimension(attempt, lowest, rank, round(1.5 * lowest))
-        return k, descent or self._descend(run, coordinates, k, seed, slack)
-
-    def _descend(self, run, coordinates, k, seed, slack):
-        """Pose the problem at dimension ``k`` and descend it to its certificate."""
-        from sklearn_derand.problems.distortion_bounds import gaussian_bound
-        from sklearn_derand.problems.johnson_lindenstrauss import PairDistortion
-
-        if coordinates.n_pairs == 0:
-            return None
-        scales = np.linalg.norm(coordinates.points, axis=0) ** POWER
-        points, inverse, scales = self._tensors(coordinates.points / scales, coordinates.inverse_distances, scales)
-        bound, t = gaussian_bound(coordinates.n_pairs, k)
-        objective = PairDistortion(points, inverse, k, t)
-        if k >= coordinates.rank:
-            descent = Descent.isometry(objective, scales)
-            descent.advance(run, max_iter=self.max_iter)
-            return descent
-        descent = derandomise(run, objective, bound * t, scales, seed, self.max_iter)
-        tighten(run, descent, self.max_iter, slack)
-        return descent
 
     def _tensors(self, *arrays):
         from sklearn_derand.engine.tensors import as_tensor, resolve_device

@@ -11,6 +11,9 @@ FAITHFUL = 1e-3
 """A pair so close that rounding changes its squared distance by more than this share is left out of the objective
 (but not out of ``distortion_``)."""
 
+MOST_PAIRS = 200_000_000
+"""Above so many pairs (20,000 points) ``max_pairs`` must be given."""
+
 
 @dataclass(frozen=True)
 class SpanCoordinates:
@@ -91,14 +94,18 @@ class SpanCoordinates:
 
     def to_features(self, maps):
         """Return ``maps @ basis``: a map on the span as one on the features."""
-        return maps @ self.basis if self.dual is None else np.asarray((maps @ self.dual) @ self.X)
+        return maps @ self.basis if self.dual is None else np.asarray((maps @ self.dual) @ self._shifted())
 
     def inside(self, rows):
         """Return rows on the features, dense or csr, as rows on the span."""
         if self.dual is None:
             return np.asarray(rows @ self.basis.T)
-        products = self.X @ rows.T
+        products = self._shifted() @ rows.T
         return (products.toarray() if sparse.issparse(products) else products).T @ self.dual.T
+
+    def _shifted(self):
+        """Return the data less the first row: the dual adds up to 0, but for rounding of the size of the data."""
+        return self.X if sparse.issparse(self.X) else self.X - self.X[0]
 
     def outside(self, rows):
         """Remove from rows on the features all that the differences can see."""
@@ -110,3 +117,39 @@ def _spectrum(gram):
     values, vectors = linalg.eigh(gram, check_finite=False)
     kept = values > 4 * gram.shape[0] * np.finfo(float).eps * max(values[-1], 0.0)
     return values[kept][::-1], vectors[:, kept][:, ::-1]
+
+
+def rows_within_reach(n_points, max_pairs, seed):
+    """Return the rows whose pairs are looked at, and the number of their pairs.
+
+    Parameters
+    ----------
+    n_points : int
+        Rows of X.
+    max_pairs : int or None
+        Pairs that may be looked at. Where there are more, the rows are a random subset.
+    seed : int
+        Of the subset.
+
+    Returns
+    -------
+    rows : slice or ndarray
+        Into X.
+    n_pairs : int
+        Of these rows.
+
+    Raises
+    ------
+    ValueError
+        If there are too many pairs and no ``max_pairs``.
+    """
+    n_pairs = n_points * (n_points - 1) // 2
+    if max_pairs is None and n_pairs > MOST_PAIRS:
+        raise ValueError(
+            f"X has {n_points} rows, which make {n_pairs:.2g} pairs, above {MOST_PAIRS:.0e}: set max_pairs to "
+            f"look at the pairs of a random subset of the rows, or fit fewer rows."
+        )
+    if max_pairs is None or n_pairs <= max_pairs:
+        return slice(None), n_pairs
+    size = max(2, int((1 + np.sqrt(1 + 8 * max_pairs)) / 2))
+    return np.sort(np.random.RandomState(seed).permutation(n_points)[:size]), size * (size - 1) // 2

@@ -9,9 +9,10 @@ everywhere, so the points set aside decide.
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
-from scipy import linalg
+from scipy import linalg, sparse
 
 from sklearn_derand.estimators._jl_path import PASSING, Descent
 from sklearn_derand.metrics._distortion import squared_distances
@@ -76,6 +77,52 @@ class NewPairs:
         if expected < self.expected:
             self.expected, self.components = expected, np.sqrt(2 / (low + high)) * components
         return expected
+
+
+def set_aside(points, share, seed):
+    """Return the points to fit and those set aside, ``None`` for the latter where there are none."""
+    n = points.shape[0]
+    n_aside = 0 if share is None else round(share * n)
+    if n_aside == 0 or n - n_aside < 2:
+        return points, None
+    order = np.random.RandomState(seed).permutation(n)
+    return points[order[n_aside:]], points[order[:n_aside]]
+
+
+def best_on_new_pairs(run, tensors, coordinates, held, components, seed):
+    """Return the best map on the pairs with points set aside, and its largest distortion there.
+
+    Parameters
+    ----------
+    run : callable
+        ``(objective, params, **settings) -> Solution``.
+    tensors : callable
+        Arrays to tensors.
+    coordinates : SpanCoordinates
+        Of the fitted points.
+    held : {ndarray, csr} of shape (n_aside, d)
+        The points set aside.
+    components : ndarray of shape (k, d)
+        The optimum on the fitted points: one candidate.
+    seed : int
+        Of the random parts of others.
+
+    Returns
+    -------
+    components : ndarray of shape (k, d)
+        The map.
+    distortion : float
+        Over all pairs with a point set aside.
+    """
+    from sklearn_derand.problems.johnson_lindenstrauss import PairDistortion
+
+    everything = (sparse.vstack if sparse.issparse(held) else np.vstack)([held, coordinates.X])
+    pairs = NewPairs(everything.tocsr() if sparse.issparse(held) else everything, held.shape[0])
+    pairs.offer(components)
+    k = components.shape[0]
+    pose = partial(PairDistortion, *tensors(coordinates.points, coordinates.inverse_distances), k)
+    explore(run, pose, coordinates, k, pairs, seed)
+    return pairs.components, float(np.abs(pairs.ratios(pairs.components) - 1).max(initial=0.0))
 
 
 def explore(run, pose, coordinates, k, pairs, seed):

@@ -16,6 +16,9 @@ from sklearn.utils._param_validation import Interval, StrOptions
 def all_or_nothing(fit):
     """Wrap ``fit`` so that one that raises, or is interrupted, leaves the estimator as it was.
 
+    torch gets one thread: the work is many small steps, which a second thread slows down. More cores are for ``n_jobs``
+    and for searches.
+
     Parameters
     ----------
     fit : callable
@@ -29,9 +32,12 @@ def all_or_nothing(fit):
 
     @wraps(fit)
     def restoring(self, *args, **kwargs):
+        from sklearn_derand.engine.threads import limit_threads
+
         before = dict(vars(self))
         try:
-            return fit(self, *args, **kwargs)
+            with limit_threads(1):
+                return fit(self, *args, **kwargs)
         except BaseException:
             vars(self).clear()
             vars(self).update(before)
@@ -84,10 +90,9 @@ class DerandomizedEstimator(CallbackSupportMixin, BaseEstimator):
             del self._told
         context.call_on_fit_task_end(**told, reconstruction_attributes={})
 
-    def _minimize(self, objective, params=None, *, seed: int, n_threads: int | None = 1, reconstruct=None, **overrides):
+    def _minimize(self, objective, params=None, *, seed: int, reconstruct=None, **overrides):
         """Run the engine with these tolerances; ``reconstruct(params)`` gives callbacks the fitted attributes."""
         from sklearn_derand.engine import minimize
-        from sklearn_derand.engine.threads import limit_threads
 
         settings = {
             "solver": self.solver,
@@ -95,7 +100,7 @@ class DerandomizedEstimator(CallbackSupportMixin, BaseEstimator):
             "curvature_tol": self.curvature_tol,
             "max_iter": self.max_iter,
         } | overrides
-        with limit_threads(n_threads), self._descent_task(settings["max_iter"], reconstruct) as callback:
+        with self._descent_task(settings["max_iter"], reconstruct) as callback:
             return minimize(objective, params, random_state=seed, callback=callback, **settings)
 
     @contextmanager

@@ -194,7 +194,6 @@ class DerandMaxCut(ClusterMixin, DerandomizedEstimator):
         self._validate_params()
         weights = self._validate_weights(X)
         init = self._validate_init(weights.shape[0])
-        from sklearn_derand.engine.threads import limit_threads
         from sklearn_derand.estimators._cut_search import CutSearch
 
         search = CutSearch(
@@ -207,7 +206,7 @@ class DerandMaxCut(ClusterMixin, DerandomizedEstimator):
             seeds=self._draw_seeds(4),
             time_left=None if self.max_time is None else lambda: started + self.max_time - time.monotonic(),
         )
-        with self._task(X), limit_threads(1):
+        with self._task(X):
             search.relax()
             search.bound()
             search.descend()

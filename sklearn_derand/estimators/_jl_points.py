@@ -29,7 +29,7 @@ class SpanCoordinates:
     basis : ndarray of shape (r, d) or None
         Orthonormal rows spanning the differences; None where ``dual`` is used instead.
     dual : ndarray of shape (r, n) or None
-        With ``basis = dual @ X``, for many features: ``X`` stays sparse.
+        With ``basis = dual @ X``, for sparse ``X`` of many features, which stays sparse.
     X : {ndarray, csr}
         The data.
     unit : float
@@ -69,6 +69,11 @@ class SpanCoordinates:
             values, vectors = _spectrum(-0.5 * gram)
             points = vectors * np.sqrt(values)
             dual = (vectors / np.sqrt(values)).T
+            if not sparse.issparse(X):
+                # Short axes hold rounding of the long ones, to the cube of the ratio; orthogonalised in turn they do
+                # not, nor do coordinates along them.
+                basis, dual = linalg.qr((dual @ centred).T, mode="economic", check_finite=False)[0].T, None
+                points = centred @ basis.T
         unit = np.mean(np.einsum("ij,ij->j", points, points)) if points.size else 1.0
         squares = np.einsum("ij,ij->i", points, points)
         seen = squares[:, None] + squares - 2 * points @ points.T
@@ -94,18 +99,14 @@ class SpanCoordinates:
 
     def to_features(self, maps):
         """Return ``maps @ basis``: a map on the span as one on the features."""
-        return maps @ self.basis if self.dual is None else np.asarray((maps @ self.dual) @ self._shifted())
+        return maps @ self.basis if self.dual is None else np.asarray((maps @ self.dual) @ self.X)
 
     def inside(self, rows):
         """Return rows on the features, dense or csr, as rows on the span."""
         if self.dual is None:
             return np.asarray(rows @ self.basis.T)
-        products = self._shifted() @ rows.T
+        products = self.X @ rows.T
         return (products.toarray() if sparse.issparse(products) else products).T @ self.dual.T
-
-    def _shifted(self):
-        """Return the data less the first row: the dual adds up to 0, but for rounding of the size of the data."""
-        return self.X if sparse.issparse(self.X) else self.X - self.X[0]
 
     def outside(self, rows):
         """Remove from rows on the features all that the differences can see."""

@@ -60,6 +60,11 @@ def is_specific(error):
 
 def fit_or_refuse(estimator, X, *targets):
     """Fit; return None where the data were refused with a specific error. Anything else fails the test."""
+    return fit_and_listen(estimator, X, *targets)[0]
+
+
+def fit_and_listen(estimator, X, *targets):
+    """Return what `fit_or_refuse` does, and the warnings given."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
@@ -67,16 +72,16 @@ def fit_or_refuse(estimator, X, *targets):
         except (ValueError, TypeError) as error:
             if not is_specific(error):
                 raise
-            return None
+            return None, []
     strange = [str(warning.message) for warning in caught if not issubclass(warning.category, OURS)]
     assert strange == []
     assert_finite(estimator)
-    return estimator
+    return estimator, [str(warning.message) for warning in caught]
 
 
 def assert_ends_well(estimator, X, *targets, plain=None):
     """Fit ``X``; check shapes, numbers and claims of what comes back. ``plain`` is what the checker sees."""
-    fitted = fit_or_refuse(estimator, X, *targets)
+    fitted, warned = fit_and_listen(estimator, X, *targets)
     if fitted is None:
         return None
     plain = X if plain is None else plain
@@ -92,5 +97,8 @@ def assert_ends_well(estimator, X, *targets, plain=None):
         assert predictions.shape == np.shape(targets[0])
         assert np.isfinite(predictions).all()
     verification = verify(fitted, plain, *targets)
-    assert verification.holds, str(verification)
+    refuted = {claim.name for claim in verification.claims if claim.holds is False}
+    if any("exceeds distortion_bound_" in message for message in warned):
+        refuted.remove("distortion_ <= distortion_bound_")
+    assert refuted == set(), str(verification)
     return fitted

@@ -2,17 +2,24 @@
 
 The optimum of the fitted pairs and that of new ones pull apart when the points are few beside their dimension. What
 helped on new points, each of it tried on the data sets of the benchmark: descending in *unscaled* coordinates, where
-rare directions move last; stopping early, at a small exponent; starting from leading principal axes plus a random
-remainder rather than from a random map; leaving the map outside the fitted span as it was drawn; and one scale, chosen
-on the pairs with new points, whose extremes are stretched to those of a larger sample. No single recipe wins
-everywhere, so the points set aside decide.
+rare directions move last; stopping early, at a small exponent; starting from orthonormal rows, or leading principal
+axes plus a random remainder, rather than from a Gaussian map; leaving the map outside the fitted span as it was drawn.
+No single recipe wins everywhere, so the points set aside decide.
+
+**The scale** of a map matters as much as the map, and the extremes of few pairs place it badly. A ratio ``q`` of a
+random map is chi-square over ``k``, and its cube root is normal to high accuracy (Wilson and Hilferty 1931). So mean
+and deviation of the cube roots over the pairs of points set aside predict the extremes of *more* pairs, ``mean +-
+z_N deviation`` with ``z_N`` the expected largest of N standard normals (Blom 1958), N being the pairs of as many points
+as were given; the scale balances these. Pairs of one fitted and one new point count as they are.
 """
 
 from dataclasses import dataclass
 from functools import partial
+from itertools import combinations
 
 import numpy as np
 from scipy import linalg, sparse
+from scipy.special import ndtri
 
 from sklearn_derand.estimators._jl_path import PASSING, Descent
 from sklearn_derand.metrics._distortion import squared_distances
@@ -23,12 +30,11 @@ LADDER = [(2.0, (5, 10, 20)), (4.0, (5, 10, 20)), (8.0, (5, 10, 20, 40)), (16.0,
 AXES = (0.0, 0.5, 1.0)
 """Share of the components that start along principal axes, each with a random image of all other directions added."""
 
-SPREAD = 1.4
-"""Stretch of the log ratios of pairs with *both* points set aside about their mean: of more new points the extremes
-lie further out, like ``sqrt(log n)`` at least. 1.4 was the best of 1 to 1.8 on one split of six benchmark rows."""
-
 BLENDS = (0.25, 0.5, 0.75)
-"""Interpolations tried between a path's start and its best point."""
+"""Mixtures tried of the Gram matrices of a path's start and of its best point."""
+
+FEWEST = 3
+"""Pairs of points set aside below which nothing is extrapolated."""
 
 
 @dataclass
@@ -53,6 +59,8 @@ class NewPairs:
         within = np.zeros_like(before, dtype=bool)
         within[:, : self.n_aside] = np.tri(self.n_aside, k=-1, dtype=bool)
         self._both = within[self._counted]
+        n, m = self.X.shape[0], int(self._both.sum())
+        self._z, self._z_seen = _largest_normal(n * (n - 1) // 2), _largest_normal(m)
         self.expected, self.components = np.inf, None
 
     def ratios(self, components):
@@ -60,23 +68,77 @@ class NewPairs:
         images = np.asarray(self.X @ components.T)
         return squared_distances(images, slice(0, self.n_aside))[self._counted] * self._inverse
 
-    def offer(self, components) -> float:
-        """Keep a map, at its best scale, if it is the best so far; return what it is expected to do to new points."""
+    def offer(self, components):
+        """Keep a map if it is the best so far; return what it is expected to do to new points, and it at its scale."""
         ratios = self.ratios(components)
         if self.components is None:
             self.components = components
         if not ratios.size or ratios.min() <= 0:
-            return np.inf
+            return np.inf, components
         low, high = ratios.min(), ratios.max()
-        if self._both.any():
-            logs = np.log(ratios[self._both])
-            centre = logs.mean()
-            low = min(low, np.exp(centre + SPREAD * (logs.min() - centre)))
-            high = max(high, np.exp(centre + SPREAD * (logs.max() - centre)))
-        expected = (high - low) / (high + low)
+        square = 2 / (low + high)
+        if self._both.sum() >= FEWEST:
+            new = ratios[self._both]
+            square = balancing_scale(new, self._z)
+            further = _stretched(new, self._z / self._z_seen)
+            low, high = min(low, further[0]), max(high, further[1])
+        expected = max(1 - square * low, square * high - 1)
+        components = np.sqrt(square) * components
         if expected < self.expected:
-            self.expected, self.components = expected, np.sqrt(2 / (low + high)) * components
-        return expected
+            self.expected, self.components = expected, components
+        return expected, components
+
+
+def balancing_scale(ratios, z):
+    """Return the factor that makes the extremes of more such ratios equally far from 1.
+
+    Parameters
+    ----------
+    ratios : ndarray of shape (m,)
+        A sample.
+    z : float
+        Extremes of the larger one lie ``z`` deviations of the cube roots from their mean.
+
+    Returns
+    -------
+    float
+    """
+    roots = np.cbrt(ratios)
+    low, high = (max(roots.mean() + side * z * roots.std(), 0.0) ** 3 for side in (-1, 1))
+    return 2 / (low + high)
+
+
+def _stretched(ratios, factor):
+    """Return the extremes, their cube roots moved away from the mean root by a factor."""
+    roots = np.cbrt(ratios)
+    centre = roots.mean()
+    return tuple(max(centre + factor * (end - centre), 0.0) ** 3 for end in (roots.min(), roots.max()))
+
+
+def _largest_normal(count):
+    """Return the expected largest of so many standard normals, by Blom's approximation."""
+    return float(ndtri((count - 0.375) / (count + 0.25))) if count else 0.0
+
+
+def blended(one, other, share):
+    """Return the map of the old size whose Gram matrix is nearest to a mixture of those of two maps.
+
+    Parameters
+    ----------
+    one, other : ndarray of shape (k, d)
+        Their Gram matrices ``A' A`` give all distances; a mixture of them has rank up to 2k.
+    share : float
+        Of the other.
+
+    Returns
+    -------
+    ndarray of shape (k, d)
+    """
+    rows = np.vstack([np.sqrt(1 - share) * one, np.sqrt(share) * other])
+    basis, triangle = linalg.qr(rows.T, mode="economic", check_finite=False)
+    left, values, _ = linalg.svd(triangle, full_matrices=False, check_finite=False)
+    k = one.shape[0]
+    return np.asarray(values[:k, None] * (basis @ left[:, :k]).T)
 
 
 def set_aside(points, share, seed):
@@ -145,26 +207,31 @@ def explore(run, pose, coordinates, k, pairs, seed):
     """
     d = coordinates.X.shape[1]
     random = np.random.RandomState(seed)
+    ends = []
     for share in AXES:
         rows = linalg.qr(random.standard_normal((d, k)), mode="economic")[0].T * np.sqrt(d / k)
         maps = coordinates.inside(rows)
         outside = rows - coordinates.to_features(maps)
         n_axes = min(round(share * k), coordinates.rank)
         maps[:, :n_axes] = np.eye(k, n_axes)
-        _walk(run, pose, coordinates, maps, outside, pairs)
-    _walk(run, pose, coordinates, np.eye(k, coordinates.rank), np.zeros((k, d)), pairs)
+        ends.append(_walk(run, pose, coordinates, maps, outside, pairs))
+    axes = np.eye(k, coordinates.rank)
+    ends.append(_walk(run, pose, coordinates, axes, np.zeros((k, d)), pairs))
+    for one, other in combinations(ends, 2):
+        pairs.offer(blended(one, other, 0.5))
 
 
 def _walk(run, pose, coordinates, maps, outside, pairs):
-    def components(maps):
-        return outside + coordinates.to_features(maps)
-
-    best = (pairs.offer(components(maps)), maps)
+    """Descend from one start; offer the points of the path and blends of its best with the start; return the best."""
     descent = Descent.at_map(pose(LADDER[0][0]), maps)
+    start = best = pairs.offer(outside + coordinates.to_features(maps))
     for t, looks in LADDER:
         descent.objective = descent.objective.at(t)
         for steps in looks:
             descent.advance(run, max_iter=steps, curvature_tol=PASSING)
-            best = min(best, (pairs.offer(components(descent.maps())), descent.maps()), key=lambda pair: pair[0])
-    for blend in BLENDS:
-        pairs.offer(components((1 - blend) * maps + blend * best[1]))
+            components = outside + coordinates.to_features(descent.maps())
+            best = min(best, pairs.offer(components), key=lambda pair: pair[0])
+    if best is not start:
+        for share in BLENDS:
+            pairs.offer(blended(start[1], best[1], share))
+    return best[1]

@@ -17,7 +17,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.random_projection import GaussianRandomProjection, johnson_lindenstrauss_min_dim
 
 from sklearn_derand import DerandJLEmbedding
-from sklearn_derand.estimators import _jl_embedding, _jl_scale
+from sklearn_derand.estimators import _jl_embedding, _jl_scale, _jl_validation
 from sklearn_derand.metrics import distortions, max_distortion
 
 DIGITS = load_digits().data
@@ -268,3 +268,47 @@ def test_search_over_the_dimension():
     pipeline = make_pipeline(DerandJLEmbedding(random_state=0), KNeighborsClassifier(1))
     search = GridSearchCV(pipeline, {"derandjlembedding__n_components": [2, 16]}, cv=2).fit(X, y)
     assert search.best_params_ == {"derandjlembedding__n_components": 16}
+
+
+def test_the_scale_foresees_the_extremes_of_more_pairs():
+    """On ratios of a random map, from 100 of them: closer to the best of 10,000 than balancing the sample's own."""
+    random = np.random.RandomState(0)
+    z = _jl_validation._largest_normal(10_000)
+    normal = random.standard_normal((200, 10_000)).max(axis=1)
+    assert abs(normal.mean() - z) < 4 * normal.std() / np.sqrt(200)
+    foreseen, seen = np.empty(200), np.empty(200)
+    for i in range(200):
+        sample, more = (random.chisquare(16, size) / 16 for size in (100, 10_000))
+        scales = _jl_validation.balancing_scale(sample, z), 2 / (sample.min() + sample.max())
+        foreseen[i], seen[i] = (max(1 - scale * more.min(), scale * more.max() - 1) for scale in scales)
+    gain = seen - foreseen
+    assert gain.mean() > 4 * gain.std() / np.sqrt(200)
+    assert gain.mean() > 0.05
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+def test_blends_mix_gram_matrices(share):
+    """Exactly where the mixture has the rank, whatever rotates the images; else the nearest, by Eckart and Young."""
+    random = np.random.RandomState(0)
+    one, other = random.standard_normal((2, 3, 8))
+    blend = _jl_validation.blended(one, other, share)
+    mixture = (1 - share) * one.T @ one + share * other.T @ other
+    values = np.linalg.eigvalsh(mixture)
+    assert blend.shape == (3, 8)
+    assert np.linalg.norm(mixture - blend.T @ blend) == pytest.approx(np.linalg.norm(values[:-3]), abs=1e-12)
+    turned = np.linalg.qr(random.standard_normal((3, 3)))[0] @ one
+    same = _jl_validation.blended(one, turned, share)
+    np.testing.assert_allclose(same.T @ same, one.T @ one, atol=1e-12)
+
+
+def test_the_map_chosen_is_no_worse_than_any_offered():
+    """All candidates, the scaled principal components among them, go through one comparison."""
+    pairs = _jl_validation.NewPairs(DIGITS[:80], 20)
+    axes = np.linalg.svd(DIGITS[20:80] - DIGITS[20:80].mean(axis=0))[2]
+    offers = [pairs.offer(np.random.RandomState(s).standard_normal((16, 64)))[0] for s in range(5)]
+    by_axes, scaled = pairs.offer(axes[:16])
+    assert pairs.expected == min(*offers, by_axes) == by_axes
+    np.testing.assert_array_equal(pairs.components, scaled)
+    again, rescaled = pairs.offer(7 * axes[:16])
+    assert again == pytest.approx(by_axes, rel=1e-12)
+    np.testing.assert_allclose(rescaled, scaled, rtol=1e-9, atol=1e-15)

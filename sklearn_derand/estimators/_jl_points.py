@@ -54,7 +54,9 @@ class SpanCoordinates:
             centred -= centred.mean(axis=0)
         distances = squared_distances(centred)
         basis = dual = None
-        if d <= n:
+        # Sparse data are not centred: far from the origin their Gram matrix has lost what distances still know.
+        far = sparse.issparse(X) and mean @ mean > 1e6 * distances.mean()
+        if d <= n and not far:
             gram = centred.T @ centred
             if sparse.issparse(gram):
                 gram = gram.toarray() - n * np.outer(mean, mean)

@@ -169,6 +169,26 @@ def test_offset_does_not_change_an_embedding():
     np.testing.assert_allclose(near.distortion_lower_bound_, far.distortion_lower_bound_, rtol=1e-6)
 
 
+@pytest.mark.parametrize("shape", [(12, 4), (5, 9)])
+def test_sparse_data_far_from_the_origin_embed_as_well(shape):
+    X = np.random.RandomState(0).standard_normal(shape)
+    near, far = fit_or_refuse(embed(), X), assert_ends_well(embed(), sp.csr_array(X + 2.0**26), plain=X + 2.0**26)
+    np.testing.assert_allclose(near.distortion_lower_bound_, far.distortion_lower_bound_, rtol=1e-4)
+    assert far.distortion_ < 2 * near.distortion_
+
+
+def test_an_outlier_leaves_the_other_distances_their_digits():
+    X = np.random.RandomState(1).standard_normal((3, 4))
+    X[2] *= 1e6
+    assert fit_or_refuse(embed(1), X).distortion_ < 1e-3
+    assert fit_or_refuse(embed(2), X).distortion_ < 1e-6
+
+
+@pytest.mark.parametrize("options", [{"validation_fraction": 0.3}, {"max_pairs": 40}, {"max_pairs": 1}])
+def test_maps_chosen_otherwise_end_well(options):
+    assert_ends_well(embed().set_params(**options), _table(20, 6))
+
+
 def test_tiny_distances_far_from_the_origin_count():
     points = np.array([[0.0], [1.0], [3.0], [7.0]])
     fitted = cut("euclidean").fit(points * 2.0**-20 + 2.0**10)

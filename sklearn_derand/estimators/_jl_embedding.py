@@ -53,8 +53,9 @@ class DerandJLEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Deran
         Of the Gaussian law's draw, the part of the map that the fitted points do not see, and the certificate.
     validation_fraction : float or None, default=None
         None: the map is the best on all points given. A share in (0, 1): so many points are set aside, maps are
-        descended on the others from several starts, and the one returned is the best, among all points of all paths,
-        on the pairs with a point set aside. It distorts new points less and the fitted ones more.
+        descended on the others from several starts, and of all points of all paths, and mixtures, the one returned
+        promises least distortion of new pairs, judged by those with a point set aside. It distorts the fitted points
+        more and new ones, as a rule, less; with few points the choice is rough, and may miss a better simple map.
     max_pairs : int or None, default=None
         None: all pairs, of which there may be 2e8 (20,000 points). Otherwise, where there are more, only the pairs
         of a random subset of points are looked at, as many as fit; ``n_pairs_`` says how many, and ``distortion_`` is

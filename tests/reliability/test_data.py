@@ -155,10 +155,10 @@ def test_bad_targets_are_refused(y):
     assert fit_or_refuse(learn(), _table(), y) is None
 
 
-@pytest.mark.parametrize("scale", [1e-12, 1.0, 1e12])
+@pytest.mark.parametrize("scale", [1e-60, 1e-12, 1.0, 1e12, 1e60])
 def test_scale_does_not_change_a_cut(scale):
     unit = 2.0 ** np.round(np.log2(scale))
-    one, other = cut().fit(_graph(20)), cut().fit(unit * _graph(20))
+    one, other = fit_or_refuse(cut(), _graph(20)), fit_or_refuse(cut(), unit * _graph(20))
     np.testing.assert_array_equal(one.labels_, other.labels_)
     np.testing.assert_allclose(unit * one.expected_cut_, other.expected_cut_, rtol=1e-12)
     np.testing.assert_allclose(unit * one.upper_bound_, other.upper_bound_, rtol=1e-12)
@@ -167,6 +167,18 @@ def test_scale_does_not_change_a_cut(scale):
 def test_offset_does_not_change_an_embedding():
     near, far = fit_or_refuse(embed(), _table()), fit_or_refuse(embed(), _table() + 2.0**20)
     np.testing.assert_allclose(near.distortion_lower_bound_, far.distortion_lower_bound_, rtol=1e-6)
+
+
+def test_a_line_search_survives_values_whose_squares_overflow():
+    weights = 1e100 * (np.eye(5) - 1)
+    assert assert_ends_well(cut(), weights).cut_value_ == 0
+
+
+@pytest.mark.parametrize("shape", [(12, 4), (12, 1), (3, 7)])
+def test_equal_rows_are_no_pairs(shape):
+    X = np.full(shape, 0.1) * np.arange(1, shape[1] + 1)
+    assert assert_ends_well(embed(1), X).distortion_ == 0
+    assert assert_ends_well(cut("euclidean"), X).cut_value_ == 0
 
 
 @pytest.mark.parametrize("shape", [(12, 4), (5, 9)])

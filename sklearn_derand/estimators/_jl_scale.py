@@ -146,7 +146,7 @@ def refine(run, X, coordinates, descent, outside, tensors, max_iter, seed):
         components = outside + coordinates.to_features(descent.maps())
         scan = Scan.of(X, np.asarray(X @ components.T))
         best = min(best, (scan.distortion, components), key=lambda pair: pair[0])
-        settled = scan.distortion <= SETTLED * descent.objective.largest(descent.params)
+        settled = scan.distortion <= min(1.0, SETTLED * descent.objective.largest(descent.params))
         if finished or settled or descent.n_iter >= max_iter:
             break
         known = known.joined(scan)

@@ -2,9 +2,11 @@
 
 import dataclasses
 import warnings
+from functools import partial
 
 import numpy as np
 import pytest
+import torch
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.cluster import KMeans
@@ -17,8 +19,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.random_projection import GaussianRandomProjection, johnson_lindenstrauss_min_dim
 
 from sklearn_derand import DerandJLEmbedding
-from sklearn_derand.estimators import _jl_embedding, _jl_scale, _jl_validation
+from sklearn_derand.engine import minimize
+from sklearn_derand.estimators import _jl_embedding, _jl_path, _jl_scale, _jl_validation
 from sklearn_derand.metrics import distortions, max_distortion
+from sklearn_derand.problems.johnson_lindenstrauss import PairDistortion
 
 DIGITS = load_digits().data
 
@@ -312,3 +316,11 @@ def test_the_map_chosen_is_no_worse_than_any_offered():
     again, rescaled = pairs.offer(7 * axes[:16])
     assert again == pytest.approx(by_axes, rel=1e-12)
     np.testing.assert_allclose(rescaled, scaled, rtol=1e-9, atol=1e-15)
+
+
+def test_a_loose_stage_does_not_rest_where_two_images_meet():
+    points = torch.tensor([[0.0], [1.0]], dtype=torch.float64)
+    objective = PairDistortion(points, torch.tensor([[0.0, 1.0], [1.0, 0.0]], dtype=torch.float64), 1, 5.0)
+    descent = _jl_path.Descent(objective, torch.zeros(2, dtype=torch.float64), torch.ones(1, dtype=torch.float64))
+    descent.advance(partial(minimize, random_state=0), max_iter=100, curvature_tol=_jl_path.PASSING)
+    assert objective.largest(descent.params) < 1e-3

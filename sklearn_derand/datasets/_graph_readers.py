@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 from scipy import sparse
-from scipy.io import mmread
 
 COMMENTS = ("#", "%", "//")
 
@@ -60,11 +59,12 @@ def read_graph(path):
     raw = Path(path).read_bytes()
     if raw[:2] == b"\x1f\x8b":
         raw = _decompress(raw, path)
-    if raw.lstrip().startswith(b"%%MatrixMarket"):
-        return _read_matrix_market(raw, path)
     text = raw.decode("utf-8", errors="replace").removeprefix("\ufeff")
     lines = [(number, line.split()) for number, line in enumerate(text.splitlines(), 1)]
-    lines = [(number, words) for number, words in lines if words and not words[0].startswith(COMMENTS)]
+    lines = [(number, words) for number, words in lines if words]
+    if lines and lines[0][1][0] == "%%MatrixMarket":
+        return _read_matrix_market(lines, path)
+    lines = [(number, words) for number, words in lines if not words[0].startswith(COMMENTS)]
     if any(words[0] == "p" for _, words in lines):
         return _read_dimacs(lines, path)
     return _read_rudy([(number, words) for number, words in lines if words[0] != "c"], path)
@@ -82,54 +82,74 @@ def _decompress(raw, path):
     return text
 
 
-def _read_matrix_market(raw, path):
-    raw = raw.lstrip()
-    _check_matrix_market_sizes(raw, path)
-    try:
-        matrix = mmread(io.BytesIO(raw))
-    except (ValueError, TypeError, OverflowError) as error:
-        raise ValueError(f"{path}: not a MatrixMarket file that scipy.io.mmread reads: {error}") from error
-    if np.iscomplexobj(matrix):
-        raise ValueError(f"{path}: the weights are complex; write their real parts or magnitudes.")
-    W = sparse.csr_array(matrix, dtype=np.float64)
-    if abs(W - W.T).max() > 0:
+def _read_matrix_market(lines, path):
+    # Not by scipy.io.mmread, which makes room for what a header announces and may crash on a damaged file.
+    form, field, symmetry = _banner(lines[0][1], path)
+    lines = [(number, words) for number, words in lines[1:] if not words[0].startswith("%")]
+    n_nodes, n_entries = _matrix_market_sizes(lines, form, symmetry, path)
+    if n_entries != len(lines) - 1:
+        raise ValueError(f"{path}: the header announces {n_entries} entries, the file has {len(lines) - 1}.")
+    if form == "coordinate":
+        n_words = 2 if field == "pattern" else 3
+        rows, cols = np.empty(n_entries, dtype=np.int64), np.empty(n_entries, dtype=np.int64)
+        values = np.ones(n_entries)
+        for k, (number, words) in enumerate(lines[1:]):
+            if len(words) != n_words:
+                raise ValueError(f"{path}, line {number}: expected {n_words} numbers, got {_quote(words)}.")
+            rows[k], cols[k], values[k] = _ends_and_weight(number, words, n_nodes, path)
+    else:
+        # Column by column; of a symmetric matrix from the diagonal down.
+        cols, rows = np.indices((n_nodes, n_nodes)).reshape(2, -1)
+        stored = rows >= cols if symmetry == "symmetric" else np.ones(rows.size, dtype=bool)
+        rows, cols = rows[stored], cols[stored]
+        values = np.array([_weight(number, words, path) for number, words in lines[1:]])
+    W = sparse.csr_array(sparse.coo_array((values, (rows, cols)), shape=(n_nodes, n_nodes)))
+    if symmetry == "symmetric":
+        W = W + W.T
+        W.setdiag(0.0)
+    elif abs(W - W.T).max() > 0:
         raise ValueError(f"{path}: the matrix is not symmetric; read it with scipy.io.mmread and pass W + W.T.")
-    return _assemble(*sparse.coo_array(sparse.triu(W, 1)).coords, sparse.triu(W, 1).data, W.shape[0], path)
+    upper = sparse.coo_array(sparse.triu(W, 1))
+    return _assemble(*upper.coords, upper.data, n_nodes, path)
 
 
-def _check_matrix_market_sizes(raw, path):
-    """Refuse a header that announces more than the file has lines: mmread makes room for it, or fills up with 0."""
-    banner, *lines = raw.split(b"\n")
-    lines = [line for line in lines if line.strip() and not line.lstrip().startswith(b"%")]
+def _banner(words, path):
+    """Return format, field and symmetry of a MatrixMarket file."""
+    words = [word.lower() for word in words[1:5]]
+    known = (("matrix",), ("coordinate", "array"), ("real", "integer", "pattern", "double"), ("general", "symmetric"))
+    if len(words) != 4 or any(word not in allowed for word, allowed in zip(words, known, strict=True)):
+        raise ValueError(
+            f"{path}: not a MatrixMarket file of a graph: expected 'matrix', 'coordinate' or 'array', 'real', "
+            f"'integer' or 'pattern', 'general' or 'symmetric', got {_quote(words)}."
+        )
+    return words[1:]
+
+
+def _matrix_market_sizes(lines, form, symmetry, path):
+    """Return the number of nodes and of stored entries."""
     if not lines:
         raise ValueError(f"{path}: not a MatrixMarket file: the line of sizes is missing.")
-    form, words = banner.lower().split(), lines[0].split()
+    number, words = lines[0]
     try:
-        sizes = [int(word) for word in words]
-        n_rows, n_cols = sizes[:2]
-        n_entries = sizes[2] if b"coordinate" in form else _stored(n_rows, n_cols, form)
-    except (ValueError, IndexError):
-        raise ValueError(f"{path}: not a MatrixMarket file: the line of sizes is {_quote(words)}.") from None
-    if min(sizes) < 0 or n_rows < 1 or n_cols < 1 or max(n_rows, n_cols) > MOST_NODES:
-        raise ValueError(f"{path}: the sizes {_quote(words)} are not those of a graph with 1 to {MOST_NODES} nodes.")
+        n_rows, n_cols, *n_entries = (int(word) for word in words)
+        if len(n_entries) != (form == "coordinate"):
+            raise ValueError
+    except ValueError:
+        raise ValueError(f"{path}, line {number}: not sizes of a MatrixMarket file: {_quote(words)}.") from None
     if n_rows != n_cols:
-        raise ValueError(f"{path}: a graph needs a square matrix, this one has shape {(n_rows, n_cols)}.")
-    if n_entries > len(lines) - 1:
-        raise ValueError(f"{path}: the header announces {n_entries} entries, the file has {len(lines) - 1}.")
-
-
-def _stored(n_rows, n_cols, form):
-    """Return the values in a dense file: all, or one triangle with or without its diagonal."""
-    if b"general" in form:
-        return n_rows * n_cols
-    return n_rows * (n_rows - 1 if b"skew-symmetric" in form else n_rows + 1) // 2
+        raise ValueError(f"{path}: a graph needs a square matrix, this one has shape {_quote(words[:2])}.")
+    if not 1 <= n_rows <= MOST_NODES or min(n_entries, default=0) < 0:
+        raise ValueError(
+            f"{path}, line {number}: the sizes {_quote(words)} are not those of a graph with 1 to {MOST_NODES} nodes."
+        )
+    if form == "coordinate":
+        return n_rows, n_entries[0]
+    return n_rows, n_rows**2 if symmetry == "general" else n_rows * (n_rows + 1) // 2
 
 
 def _quote(words):
     """Return the words of a line as text of bounded length."""
-    line = (
-        b" ".join(words).decode("utf-8", errors="replace") if words and isinstance(words[0], bytes) else " ".join(words)
-    )
+    line = " ".join(words)
     return repr(line if len(line) <= 60 else line[:57] + "...")
 
 
@@ -184,16 +204,29 @@ def _header(number, words, path, skip):
 
 
 def _edge(number, words, n_nodes, path):
+    i, j, weight = _ends_and_weight(number, words, n_nodes, path)
+    return min(i, j), max(i, j), weight
+
+
+def _ends_and_weight(number, words, n_nodes, path):
     try:
         i, j = int(words[0]), int(words[1])
-        weight = float(words[2]) if len(words) > 2 else 1.0
     except (IndexError, ValueError):
         raise ValueError(f"{path}, line {number}: expected 'i j weight', got {_quote(words)}.") from None
     if not (1 <= i <= n_nodes and 1 <= j <= n_nodes):
         raise ValueError(f"{path}, line {number}: nodes are numbered 1 to {n_nodes}, got {i} and {j}.")
+    return i - 1, j - 1, _weight(number, words[2:3], path) if len(words) > 2 else 1.0
+
+
+def _weight(number, words, path):
+    try:
+        (word,) = words
+        weight = float(word)
+    except ValueError:
+        raise ValueError(f"{path}, line {number}: expected 'i j weight' or one weight, got {_quote(words)}.") from None
     if not np.isfinite(weight):
         raise ValueError(f"{path}, line {number}: the weight {weight} is not finite.")
-    return min(i, j) - 1, max(i, j) - 1, weight
+    return weight
 
 
 def _assemble(rows, cols, data, n_nodes, path):

@@ -105,7 +105,7 @@ def test_good_files_are_read(raw, folder):
 @pytest.mark.parametrize("raw", [RUDY, MARKET, DENSE_MARKET])
 def test_no_file_cut_short_within_its_numbers_passes_for_whole(raw, folder):
     # The last line is "... 3" or "0": without it an edge or an entry is missing, whatever its weight.
-    with pytest.raises(ValueError, match=r"edges|entries|lines|mmread"):
+    with pytest.raises(ValueError, match=r"edges|entries"):
         _read(raw[: raw.rstrip().rfind(b"\n") + 1], folder)
 
 
@@ -133,11 +133,13 @@ def test_no_gzipped_file_cut_short_passes(length, folder):
         (b"%%MatrixMarket matrix array real general\n90000 90000\n1\n", "announces 8100000000 entries"),
         (b"%%MatrixMarket matrix coordinate real general\n3 3 -1\n", "not those of a graph"),
         (b"%%MatrixMarket matrix coordinate real general\n0 0 0\n", "not those of a graph"),
-        (b"%%MatrixMarket matrix coordinate real symmetric\n3 3 1\n4 1 1\n", "mmread"),
-        (b"%%MatrixMarket matrix coordinate real symmetric\n3 3 1\n-2 1 1\n", "mmread"),
+        (b"%%MatrixMarket matrix coordinate real symmetric\n3 3 1\n4 1 1\n", "line 3: nodes are numbered 1 to 3"),
+        (b"%%MatrixMarket matrix coordinate real symmetric\n3 3 1\n-2 1 1\n", "line 3: nodes"),
         (b"%%MatrixMarket matrix coordinate complex symmetric\n3 3 1\n2 1 1 1\n", "complex"),
+        (b"%%MatrixMarket matrix coordinate real symmetric\n3 3 1\n2 1\n", "line 3: expected 3 numbers"),
+        (b"%%MatrixMarket matrix array real symmetric\n2 2\n1\nx\n1\n", "line 4: expected"),
         (b"%%MatrixMarket matrix coordinate real symmetric\n3 3 1\n2 1 nan\n", "not finite"),
-        (b"%%MatrixMarket matrix coordinate real skew-symmetric\n3 3 1\n2 1 1\n", "not symmetric"),
+        (b"%%MatrixMarket matrix coordinate real skew-symmetric\n3 3 1\n2 1 1\n", "skew-symmetric"),
         (b"%%MatrixMarket matrix coordinate real symmetric\n", "sizes is missing"),
         (b"\x1f\x8b" + b"\x00" * 50, "damaged"),
         (gzip.compress(RUDY)[:-6] + b"\x00" * 6, "damaged"),

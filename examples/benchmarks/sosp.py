@@ -13,6 +13,7 @@ One thread, float64. pytorch-minimize is compared where it is installed.
 """
 
 import argparse
+import importlib.util
 import os
 import time
 import warnings
@@ -245,7 +246,8 @@ def perturbed_gradient_descent(step):
 
 
 PEERS = {f"scipy {name}": [scipy_method(name)] for name in ("L-BFGS-B", "trust-krylov", "trust-ncg")}
-PEERS |= {f"torchmin {name}": [torchmin_method(name)] for name in ("newton-cg", "trust-ncg")}
+if importlib.util.find_spec("torchmin") is not None:
+    PEERS |= {f"torchmin {name}": [torchmin_method(name)] for name in ("newton-cg", "trust-ncg")}
 PEERS |= {
     "torch LBFGS": [torch_lbfgs],
     "Adam with noise": [adam_with_noise(rate) for rate in (1e-1, 1e-2, 1e-3)],
@@ -354,6 +356,8 @@ def main():
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
+    if importlib.util.find_spec("torchmin") is None:
+        print("pytorch-minimize is not installed and is left out.")
     chosen = [*("ours, " + solver for solver in OURS), *PEERS]
     if arguments.methods:
         chosen = [name for name in chosen if any(part in name for part in arguments.methods)]

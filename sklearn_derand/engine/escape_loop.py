@@ -123,7 +123,7 @@ class _Run:
         point.status = progress.start(point)
         while True:
             if point.status is None:
-                point = self.solver.descend(self.derivatives, point, tol=self.tol, progress=progress)
+                point = self._descend(point, progress)
             if point.status is None:
                 point = self._pull_back(point, first, progress)
             certificate, least = self._examine(point, first.value, progress.n_escapes)
@@ -136,6 +136,12 @@ class _Run:
             point = self.solver.escape(
                 self.derivatives, point, least=least, tol=self.tol, generator=self.generator, progress=progress,
             )  # fmt: skip
+
+    def _descend(self, point: Point, progress: Progress) -> Point:
+        point = self.solver.descend(self.derivatives, point, tol=self.tol, progress=progress)
+        if point.gradient_norm <= self.tol and point.status is Status.MAX_ITER:
+            point.status = None  # the last step allowed was enough
+        return point
 
     def _examine(self, point: Point, initial_value: float, n_escapes: int) -> tuple[Certificate, EigenvalueBound]:
         # The union bound over all rounds: sum over c of 6 delta / (pi (c + 1))^2 is delta.
@@ -164,5 +170,5 @@ class _Run:
             return point
         nearer.status = progress.accept(nearer)
         if nearer.status is None:
-            nearer = self.solver.descend(self.derivatives, nearer, tol=self.tol, progress=progress)
+            nearer = self._descend(nearer, progress)
         return nearer

@@ -26,8 +26,6 @@ class GradientDescent:
             point, eta = gradient_step(derivatives, point, eta)
             if point.status is None:
                 point.status = progress.accept(point)
-        if point.gradient_norm <= tol and point.status is Status.MAX_ITER:
-            point.status = None
         return point
 
 

@@ -8,7 +8,6 @@ import torch
 
 from sklearn_derand.engine.inverse_hessian import InverseHessian, deflation
 from sklearn_derand.engine.line_search import wolfe_step
-from sklearn_derand.engine.solution import Status
 from sklearn_derand.engine.solver import CurvatureEscape, Point
 from sklearn_derand.engine.trust_region import TrustRegion
 
@@ -55,8 +54,6 @@ class LBFGS(CurvatureEscape):
             inverse.append(trial.params - point.params, trial.gradient - point.gradient)
             point, steps = trial, steps + 1
             point.status = progress.accept(point)
-        if point.gradient_norm <= tol and point.status is Status.MAX_ITER:
-            point.status = None
         return point
 
     @staticmethod

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from sklearn_derand.engine.inverse_hessian import InverseHessian
 from sklearn_derand.engine.line_search import wolfe_step
-from sklearn_derand.engine.solution import Status
 from sklearn_derand.engine.solver import CurvatureEscape, Point
 from sklearn_derand.engine.trust_region import TrustRegion
 
@@ -66,6 +65,4 @@ class MetricLBFGS(CurvatureEscape):
             inverse.append(metric.scale_step(trial.params - point.params), change)
             point, since = trial, since + 1
             point.status = progress.accept(point)
-        if point.gradient_norm <= tol and point.status is Status.MAX_ITER:
-            point.status = None
         return point

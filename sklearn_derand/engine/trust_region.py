@@ -47,8 +47,6 @@ class TrustRegion(CurvatureEscape):
                 point.status = progress.accept(point)
             elif radius < 1e-14 * max(1.0, point.params.norm().item()):
                 return point.ended(Status.STALLED)
-        if point.gradient_norm <= tol and point.status is Status.MAX_ITER:
-            point.status = None
         return point
 
     @staticmethod

@@ -1,6 +1,10 @@
 """Sphinx: `sphinx-build -W -b html docs docs/_build/html` builds it all, and downloads nothing."""
 
+from pathlib import Path
+
 from docutils import nodes
+from docutils.parsers.rst import Directive
+from docutils.statemachine import StringList
 from latex2mathml.converter import convert
 
 import sklearn_derand
@@ -63,6 +67,23 @@ def _block(translator, node):
     raise nodes.SkipNode
 
 
+class Benchmark(Directive):
+    """Show ``benchmarks/NAME.txt``, the output of ``examples/benchmarks/NAME.py``, or say how to print it."""
+
+    required_arguments = 1
+
+    def run(self):
+        name = self.arguments[0]
+        script = f"``python examples/benchmarks/{name}.py --help``"
+        lines = [f"``{name}.txt`` has not been printed for this version; {script} tells how.", ""]
+        if (Path(__file__).parent / "benchmarks" / f"{name}.txt").exists():
+            lines = [f".. literalinclude:: /benchmarks/{name}.txt", "   :language: text", "", f"Again: {script}.", ""]
+        parent = nodes.Element()
+        self.state.nested_parse(StringList(lines, source=f"benchmark {name}"), self.content_offset, parent)
+        return parent.children
+
+
 def setup(app):
     """Write formulas as MathML, which browsers draw themselves: pages read the same without a network."""
+    app.add_directive("benchmark", Benchmark)
     app.add_html_math_renderer("mathml", inline_renderers=(_inline, None), block_renderers=(_block, None))

@@ -9,6 +9,7 @@ from sklearn_derand.engine.arguments import as_generator, check_params, check_to
 from sklearn_derand.engine.certificate import Certificate, examine
 from sklearn_derand.engine.derivatives import Derivatives
 from sklearn_derand.engine.eigenvalue import EigenvalueBound
+from sklearn_derand.engine.growing_batches import check_batches, descend_on_batches
 from sklearn_derand.engine.hessian_descent import HessianDescent
 from sklearn_derand.engine.lbfgs import LBFGS
 from sklearn_derand.engine.objective import Objective, as_objective, initial_params
@@ -37,6 +38,7 @@ def minimize(
     failure_probability: float = 1e-6,
     random_state: int | Generator | None = None,
     callback: Callable[[Solution], object] | None = None,
+    batch_size: int | None = None,
 ) -> Solution:
     """Descend a smooth function to a certified second-order stationary point.
 
@@ -66,6 +68,10 @@ def minimize(
         Source of all randomness.
     callback : callable or None, default=None
         ``callback(solution_so_far)`` after each accepted step; a true result stops.
+    batch_size : int or None, default=None
+        Number of terms of the first batch, at least 8, for an objective that is a sum (``n_terms`` and ``batch``, see
+        ``Objective``): it is first descended on growing batches. Each counts as one accepted step, and only where the
+        whole objective is lower at its end. What follows, and every certificate, is of all terms.
 
     Returns
     -------
@@ -75,7 +81,7 @@ def minimize(
     Raises
     ------
     ValueError
-        If a tolerance, ``params`` or the name of the solver is not usable.
+        If a tolerance, ``params``, ``batch_size`` or the name of the solver is not usable.
 
     Examples
     --------
@@ -93,11 +99,12 @@ def minimize(
     if max_iter < 0 or max_escapes < 0:
         raise ValueError(f"max_iter and max_escapes must not be negative; got {max_iter} and {max_escapes}.")
     objective = as_objective(objective)
+    check_batches(objective, batch_size)
     generator = as_generator(random_state)
     params = initial_params(objective, generator) if params is None else params
     check_params(params)
     run = _Run(objective, _as_solver(solver), tol, curvature_tol, failure_probability, generator)
-    return run(params.detach().clone(), max_iter, max_escapes, callback)
+    return run(params.detach().clone(), max_iter, max_escapes, callback, batch_size)
 
 
 def _as_solver(solver: str | Solver) -> Solver:
@@ -116,11 +123,15 @@ class _Run:
         self.solver, self.generator = solver, generator
         self.tol, self.curvature_tol, self.failure_probability = tol, curvature_tol, failure_probability
 
-    def __call__(self, params, max_iter, max_escapes, callback) -> Solution:
+    def __call__(self, params, max_iter, max_escapes, callback, batch_size) -> Solution:
         progress = Progress(self.derivatives, max_iter, callback)
         point = Point.at(self.derivatives, params)
         first = point
         point.status = progress.start(point)
+        if batch_size is not None:
+            point = descend_on_batches(
+                self.derivatives, point, batch_size=batch_size, generator=self.generator, progress=progress
+            )
         while True:
             if point.status is None:
                 point = self._descend(point, progress)

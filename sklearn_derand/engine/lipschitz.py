@@ -29,31 +29,15 @@ def third_derivative_norm(derivatives: Derivatives, params: Tensor, generator: G
     float
         0.0 for a quadratic.
     """
-    leaf = params.detach().requires_grad_(True)
-    with torch.enable_grad():
-        value = derivatives.objective.value(leaf)
-        (gradient,) = torch.autograd.grad(value, leaf, create_graph=True)
-    derivatives.n_fev += 1
+    second_slope = derivatives.second_slope(params)
     direction = torch.randn(params.numel(), generator=generator, dtype=params.dtype).to(params.device)
     direction /= direction.norm()
     best = 0.0
     for _ in range(n_iter):
-        third = _second_slope(gradient, leaf, direction)
-        derivatives.n_hvp += 1
+        third = second_slope(direction)
         best = max(best, abs(torch.dot(third, direction).item()))
         norm = third.norm().item()
         if not norm > 0:
             break
         direction = third / norm
     return best
-
-
-def _second_slope(gradient: Tensor, leaf: Tensor, direction: Tensor) -> Tensor:
-    """Return ``D^3 f[v, v, .]``, the gradient of ``v'Hv``."""
-    if not gradient.requires_grad:
-        return torch.zeros_like(leaf)
-    (image,) = torch.autograd.grad(gradient, leaf, direction, create_graph=True, materialize_grads=True)
-    if not image.requires_grad:
-        return torch.zeros_like(leaf)
-    (third,) = torch.autograd.grad(image, leaf, direction, retain_graph=True, materialize_grads=True)
-    return third.detach()

@@ -22,6 +22,18 @@ class Objective(Protocol):
         The positions of ``W`` and ``b`` and the penalty, where ``f`` has the lemma's form in these very coordinates:
         the certificate then bounds ``||W||``.
 
+    A sum over many terms, such as a risk over the rows of a table, may offer two things more:
+
+    ``parts() -> Sequence[Objective]``
+        Objectives whose values add up to this one's, say one for each block of rows (a penalty belongs to one of them,
+        or in shares to all). Value, gradient, Hessian-vector products, and with them the certificate, are then
+        accumulated part by part over the whole sum, with the memory of one part. Every part must depend on ``params``.
+    ``n_terms: int`` and ``batch(indices: Tensor) -> Objective``
+        The number of terms, and the objective of those in ``indices`` (distinct, int64, on the CPU), so scaled that its
+        value and gradient are unbiased for these over uniformly drawn indices: the sum of the chosen terms times
+        ``n_terms / len(indices)``, and any penalty whole. It may offer ``parts`` in turn. This is what
+        ``minimize(batch_size=...)`` descends on at first; see :mod:`sklearn_derand.engine.growing_batches`.
+
     The engine does not verify that ``value`` is smooth everywhere; the certificate compares it with its own
     gradient near the point that it certifies, no more.
     """
@@ -60,6 +72,42 @@ def as_objective(objective) -> Objective:
     if callable(objective):
         return CallableObjective(objective)
     raise TypeError(f"objective must have a method value(params) or be callable; got {type(objective).__name__}.")
+
+
+@runtime_checkable
+class HasBatches(Protocol):
+    """A sum over ``n_terms`` terms of which a few stand for all."""
+
+    n_terms: int
+
+    def batch(self, indices: Tensor) -> Objective:
+        """Return the objective of the terms chosen, unbiased for the whole."""
+        ...
+
+
+def parts_of(objective: Objective) -> list[Objective]:
+    """Return the objectives whose values add up to this one's: itself, unless it has a method ``parts``.
+
+    Parameters
+    ----------
+    objective : Objective
+        With or without a method ``parts()``.
+
+    Returns
+    -------
+    list of Objective
+        Not empty.
+
+    Raises
+    ------
+    ValueError
+        If ``parts()`` returns none.
+    """
+    split = getattr(objective, "parts", None)
+    parts = [objective] if split is None else list(split())
+    if not parts:
+        raise ValueError("objective.parts() returned no part; it must return objectives whose values add up to it.")
+    return parts
 
 
 def initial_params(objective: Objective, generator: Generator) -> Tensor:

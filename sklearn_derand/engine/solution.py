@@ -67,7 +67,9 @@ class Solution:
     history : dict of str to ndarray of shape (n_iter + 1,)
         ``value``, ``gradient_norm`` and, where the objective names its noise, ``noise`` of the accepted points.
     n_iter, n_fev, n_hvp, n_escapes : int
-        Accepted steps, evaluations, Hessian-vector products, and saddles left.
+        Accepted steps, evaluations of the whole objective, Hessian-vector products, and saddles left.
+    n_batch_fev : int
+        Evaluations of batches, whatever their size.
     """
 
     params: Tensor
@@ -79,3 +81,4 @@ class Solution:
     n_fev: int = 0
     n_hvp: int = 0
     n_escapes: int = 0
+    n_batch_fev: int = 0

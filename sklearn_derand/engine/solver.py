@@ -116,6 +116,7 @@ class Progress:
             n_fev=self._derivatives.n_fev,
             n_hvp=self._derivatives.n_hvp,
             n_escapes=self.n_escapes,
+            n_batch_fev=self._derivatives.n_batch_fev,
         )
 
 

@@ -2,7 +2,7 @@
 
 import warnings
 from contextlib import contextmanager
-from functools import wraps
+from functools import partial, wraps
 from numbers import Integral, Real
 
 import numpy as np
@@ -70,9 +70,10 @@ class DerandomizedEstimator(CallbackSupportMixin, BaseEstimator):
         "random_state": ["random_state"],
     }
 
-    def _draw_seeds(self, n: int) -> list[int]:
-        """Draw all seeds of a fit at once, so that the order of the work cannot matter."""
-        return check_random_state(self.random_state).randint(np.iinfo(np.int32).max, size=n).tolist()
+    def _draw_seeds(self, n: int, ranks=None) -> list[int]:
+        """Draw all seeds of a fit at once, so that the order of the work cannot matter; rank 0 draws for all."""
+        seeds = check_random_state(self.random_state).randint(np.iinfo(np.int32).max, size=n).tolist()
+        return seeds if ranks is None else ranks.objects(seeds)[0]
 
     @contextmanager
     def _task(self, X, y=None, **metadata):
@@ -101,6 +102,9 @@ class DerandomizedEstimator(CallbackSupportMixin, BaseEstimator):
             "max_iter": self.max_iter,
         } | overrides
         with self._descent_task(settings["max_iter"], reconstruct) as callback:
+            ranks = getattr(objective, "ranks", None)
+            if ranks is not None and ranks.size > 1:
+                callback = partial(_stop_all, ranks, callback)
             return minimize(objective, params, random_state=seed, callback=callback, **settings)
 
     @contextmanager
@@ -130,3 +134,8 @@ class DerandomizedEstimator(CallbackSupportMixin, BaseEstimator):
         if not certificate.holds:
             advice = "" if status is None else f" {status.message}"
             warnings.warn(f"{type(self).__name__}: {certificate}{advice}", ConvergenceWarning, stacklevel=3)
+
+
+def _stop_all(ranks, callback, solution) -> bool:
+    """Ask the callbacks of all ranks, since none may stop alone."""
+    return ranks.any(callback is not None and callback(solution))

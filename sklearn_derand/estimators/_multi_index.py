@@ -14,6 +14,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from sklearn_derand.estimators._base import DerandomizedEstimator, all_or_nothing
+from sklearn_derand.estimators._ranks import check_alike, find_ranks
 from sklearn_derand.estimators._student_choice import DECAYS, choose
 from sklearn_derand.estimators._student_data import StudentData, prepare_data
 from sklearn_derand.estimators._student_search import (
@@ -117,6 +118,9 @@ class MultiIndexStudentRegressor(
         lemma needs it below twice alpha. The full student is allowed ``max(curvature_tol, 0.3 alpha)``.
     device : {"cpu", "cuda", "auto"}, default="cpu"
         Where the descents run.
+    distributed : bool or "auto", default="auto"
+        Whether each process of torch.distributed's default group holds rows of its own, of which all make one fit,
+        the same on each. "auto": where such a group was initialised; all its processes must then call ``fit``.
     random_state : int, RandomState instance or None, default=None
         Source of all randomness.
 
@@ -198,6 +202,7 @@ class MultiIndexStudentRegressor(
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "train_bias": ["boolean"],
         "refine": ["boolean"],
+        "distributed": ["boolean", StrOptions({"auto"})],
     }
 
     def __init__(
@@ -220,6 +225,7 @@ class MultiIndexStudentRegressor(
         tol=1e-5,
         curvature_tol=1e-3,
         device="cpu",
+        distributed="auto",
         random_state=None,
     ):
         self.n_components = n_components
@@ -239,6 +245,7 @@ class MultiIndexStudentRegressor(
         self.tol = tol
         self.curvature_tol = curvature_tol
         self.device = device
+        self.distributed = distributed
         self.random_state = random_state
 
     @all_or_nothing
@@ -268,7 +275,7 @@ class MultiIndexStudentRegressor(
     def _search(self, data, spec) -> None:
         """Choose k and alpha, descend the full student, refine, and publish."""
         n_features = data.inputs.shape[1]
-        seeds = self._draw_seeds(self.n_init + 2)
+        seeds = self._draw_seeds(self.n_init + 2, data.ranks)
         choice = choose(
             data,
             spec,
@@ -303,17 +310,14 @@ class MultiIndexStudentRegressor(
                 "use activation='smooth_relu', its smooth version."
             )
         self._validate_params()
-        X, y = validate_data(
-            self,
-            X,
-            y,
-            dtype=[np.float64, np.float32],
-            order="C",
-            multi_output=True,
-            y_numeric=True,
-            ensure_min_samples=2,
-        )
-        weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+        ranks = find_ranks(self.distributed)
+        with ranks.together():
+            X, y = validate_data(
+                self, X, y, dtype=[np.float64, np.float32], order="C", multi_output=True, y_numeric=True,
+                ensure_min_samples=2,
+            )  # fmt: skip
+            weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+        check_alike(ranks, self, X)
         hidden = self._hidden_layer_sizes()
         if self.n_components != "auto":
             if self.n_components > X.shape[1]:
@@ -321,13 +325,13 @@ class MultiIndexStudentRegressor(
                     f"n_components={self.n_components} exceeds the {X.shape[1]} features of X; "
                     "ask for at most n_features indices, or use n_components='auto'."
                 )
-            if self.n_components > X.shape[0]:
+            if self.n_components > (n_samples := int(ranks.sum(X.shape[0]))):
                 raise ValueError(
-                    f"n_components={self.n_components} exceeds the {X.shape[0]} rows of X; "
+                    f"n_components={self.n_components} exceeds the {n_samples} rows of X; "
                     "give more rows or ask for fewer indices."
                 )
         self._y_ndim = y.ndim
-        data = prepare_data(X, y.reshape(len(y), -1), weights, self.loss)
+        data = prepare_data(X, y.reshape(len(y), -1), weights, self.loss, ranks)
         spec = StudentSpec(
             hidden_layer_sizes=hidden,
             activation=self.activation,
@@ -339,7 +343,8 @@ class MultiIndexStudentRegressor(
             max_iter=self.max_iter,
         )
         if callable(self.loss):
-            check_loss(data, spec)
+            with ranks.together():
+                check_loss(data, spec)
         return data, spec
 
     def _hidden_layer_sizes(self) -> tuple[int, ...]:
@@ -360,7 +365,8 @@ class MultiIndexStudentRegressor(
         }
         previous = self._previous("discovery_", risk.network)
         starts = [previous] if previous is not None else [start] + [None] * (len(seeds) - 1)
-        solutions = Parallel(n_jobs=self.n_jobs if len(starts) > 1 else 1)(
+        alone = len(starts) == 1 or risk.ranks.size > 1  # ranks keep in step only in one process each
+        solutions = Parallel(n_jobs=1 if alone else self.n_jobs)(
             delayed(descend)(risk, spec, start, seed, **settings)
             for start, seed in zip(starts, seeds[: len(starts)], strict=True)
         )
@@ -417,8 +423,10 @@ class MultiIndexStudentRegressor(
         self.noise_, self.noise_bound_, self.stein_gap_ = stein.noise, stein.bound, stein.stein_gap
 
         coefs, intercepts = _layers(risk.network, solution.params)
-        self.loss_ = float(risk.data_risk(solution.params, risk.network.preactivations(solution.params, risk.inputs)))
+        share = risk.data_risk(solution.params, risk.network.preactivations(solution.params, risk.inputs))
+        self.loss_ = float(data.ranks.sum(share))
         agop = average_gradient_outer_product(risk.network, solution.params, risk.inputs, risk.weights)
+        agop = data.ranks.sum(agop)
         coefs[0] = data.whitening @ coefs[0]
         intercepts[0] = intercepts[0] - data.mean @ coefs[0]
         coefs[-1], intercepts[-1] = coefs[-1] * data.scale, intercepts[-1] * data.scale + data.shift

@@ -110,9 +110,9 @@ class HeldOut:
     """A split of the rows, and descents on its larger part judged on its smaller one."""
 
     def __init__(self, data: StudentData, spec: StudentSpec, fraction: float, seed: int):
-        order = np.random.RandomState(seed).permutation(len(data.inputs))
+        order = np.random.RandomState(seed).permutation(data.n_samples())
         n_held = min(max(1, round(fraction * len(order))), len(order) - 1)
-        self.fitted, self.held = data.rows(order[n_held:]), data.rows(order[:n_held])
+        self.held, self.fitted = (data.own(rows) for rows in np.split(order, [n_held]))
         self.spec, self.seed = replace(spec, max_iter=min(spec.max_iter, LOOSE_STEPS)), seed
 
     def descend(self, rank, penalty, decay, start):
@@ -146,18 +146,18 @@ class HeldOut:
 
     def mean(self, losses: np.ndarray) -> float:
         """Weighted mean over the rows set aside; inf where it is not finite."""
-        mean = float(self.held.weights @ losses)
+        mean = float(self.held.ranks.sum(self.held.weights @ losses))
         return mean if np.isfinite(mean) else np.inf
 
     def within_error(self, table: list[np.ndarray]) -> int:
         """First candidate within one standard error, of the paired differences, of the best."""
         losses = np.array(table)
         means = np.array([self.mean(row) for row in losses])
-        weights = self.held.weights
+        weights, ranks = self.held.weights, self.held.ranks
         excess = losses - losses[np.argmin(means)]
-        gaps = excess @ weights
-        spread = np.sqrt(np.maximum(((excess - gaps[:, None]) ** 2) @ weights, 0.0))
-        return int(np.argmax(gaps <= spread * np.sqrt(np.sum(weights**2))))
+        gaps = ranks.sum(excess @ weights)
+        spread = np.sqrt(np.maximum(ranks.sum(((excess - gaps[:, None]) ** 2) @ weights), 0.0))
+        return int(np.argmax(gaps <= spread * np.sqrt(ranks.sum(np.sum(weights**2)))))
 
 
 def choose(
@@ -200,7 +200,7 @@ def choose(
     Choice
         The user's own values where given.
     """
-    n_samples, n_features = data.inputs.shape
+    n_samples, n_features = data.n_samples(), data.inputs.shape[1]
     fixed_decay = refined_decay(weight_decay, n_samples)
     if n_components is not None and alpha is not None:
         return Choice(n_components, alpha, refinement_penalty(alpha, n_samples), fixed_decay)

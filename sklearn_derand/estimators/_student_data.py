@@ -33,6 +33,8 @@ class StudentData:
         Map from centred to whitened rows; singular where X is.
     shift, scale : ndarray of shape (n_outputs,)
         Units of the prediction.
+    ranks : Ranks
+        Processes over which the rows are spread; inputs, targets and weights are those of this rank.
     """
 
     inputs: np.ndarray
@@ -42,6 +44,7 @@ class StudentData:
     whitening: np.ndarray
     shift: np.ndarray
     scale: np.ndarray
+    ranks: object
 
     def rows(self, chosen: np.ndarray) -> StudentData:
         """Return the same data with only the chosen rows, their weights again summing to 1.
@@ -57,10 +60,19 @@ class StudentData:
             In the same units.
         """
         weights = self.weights[chosen]
-        return replace(self, inputs=self.inputs[chosen], targets=self.targets[chosen], weights=weights / weights.sum())
+        weights = weights / self.ranks.sum(weights.sum())
+        return replace(self, inputs=self.inputs[chosen], targets=self.targets[chosen], weights=weights)
+
+    def own(self, chosen: np.ndarray) -> StudentData:
+        """Return the data with only the chosen rows, which are numbered through all ranks."""
+        return self.rows(self.ranks.own(chosen, len(self.inputs)))
+
+    def n_samples(self) -> int:
+        """Return the number of rows on all ranks."""
+        return int(self.ranks.sum(len(self.inputs)))
 
 
-def whitening_map(X: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def whitening_map(X: np.ndarray, weights: np.ndarray, ranks) -> tuple[np.ndarray, np.ndarray]:
     """Mean and whitening matrix ``diag(1/s) R^(-1/2)``, s the standard deviations and R the correlations.
 
     The symmetric root is a continuous function of the data, so that equal data in another order or with
@@ -73,6 +85,8 @@ def whitening_map(X: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.nd
         Rows.
     weights : ndarray of shape (n_samples,)
         Summing to 1.
+    ranks : Ranks
+        Over which the rows are spread.
 
     Returns
     -------
@@ -81,19 +95,19 @@ def whitening_map(X: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.nd
     whitening : ndarray of shape (n_features, n_features)
         ``(X - mean) @ whitening`` has weighted covariance the identity, on the range of X.
     """
-    mean = weights @ X
+    mean = ranks.sum(weights @ X)
     centred = X - mean
-    deviation = np.sqrt(weights @ centred**2)
+    deviation = np.sqrt(ranks.sum(weights @ centred**2))
     constant = deviation <= 1e-10 * np.maximum(np.abs(mean), np.finfo(np.float64).tiny)
     inverse = np.where(constant, 0.0, 1.0 / np.where(constant, 1.0, deviation))
     scaled = centred * inverse
-    values, vectors = np.linalg.eigh((scaled.T * weights) @ scaled)
+    values, vectors = np.linalg.eigh(ranks.sum((scaled.T * weights) @ scaled))
     kept = values > NEGLIGIBLE_VARIANCE * max(values[-1], 1.0)
     root = (vectors[:, kept] / np.sqrt(values[kept])) @ vectors[:, kept].T
     return mean, inverse[:, None] * root
 
 
-def target_units(y: np.ndarray, weights: np.ndarray, loss) -> tuple[np.ndarray, np.ndarray]:
+def target_units(y: np.ndarray, weights: np.ndarray, loss, ranks) -> tuple[np.ndarray, np.ndarray]:
     """Shift and scale of the prediction: mean and standard deviation, or log mean and 1 for a log link.
 
     Parameters
@@ -104,6 +118,8 @@ def target_units(y: np.ndarray, weights: np.ndarray, loss) -> tuple[np.ndarray, 
         Summing to 1.
     loss : str or callable
         The estimator's parameter.
+    ranks : Ranks
+        Over which the rows are spread.
 
     Returns
     -------
@@ -115,8 +131,8 @@ def target_units(y: np.ndarray, weights: np.ndarray, loss) -> tuple[np.ndarray, 
     ValueError
         If y is constant, or negative for the Poisson loss.
     """
-    mean = weights @ y
-    deviation = np.sqrt(weights @ (y - mean) ** 2)
+    mean = ranks.sum(weights @ y)
+    deviation = np.sqrt(ranks.sum(weights @ (y - mean) ** 2))
     constant = deviation <= 1e-12 * np.abs(mean)
     if constant.all():
         raise ValueError(
@@ -124,16 +140,17 @@ def target_units(y: np.ndarray, weights: np.ndarray, loss) -> tuple[np.ndarray, 
             "Check the target, or use DummyRegressor."
         )
     if loss == "poisson":
-        if (y < 0).any():
+        smallest = -ranks.max(-y.min(initial=np.inf))
+        if smallest < 0:
             raise ValueError(
-                f"loss='poisson' needs y >= 0 (counts or rates); the smallest y is {y.min():.6g}. "
+                f"loss='poisson' needs y >= 0 (counts or rates); the smallest y is {smallest:.6g}. "
                 "Use loss='squared_error' for signed targets."
             )
         return np.log(np.maximum(mean, np.finfo(np.float64).tiny)), np.ones_like(mean)
     return mean, np.where(constant, 1.0, deviation)
 
 
-def prepare_data(X: np.ndarray, y: np.ndarray, sample_weight: np.ndarray, loss) -> StudentData:
+def prepare_data(X: np.ndarray, y: np.ndarray, sample_weight: np.ndarray, loss, ranks) -> StudentData:
     """Drop rows of weight 0, whiten X, and put y in the units of the loss.
 
     Parameters
@@ -146,6 +163,8 @@ def prepare_data(X: np.ndarray, y: np.ndarray, sample_weight: np.ndarray, loss) 
         Non-negative, not all zero.
     loss : str or callable
         The estimator's parameter. A callable and "poisson" see targets in the user's units.
+    ranks : Ranks
+        Over which the rows are spread.
 
     Returns
     -------
@@ -160,11 +179,12 @@ def prepare_data(X: np.ndarray, y: np.ndarray, sample_weight: np.ndarray, loss) 
     )
     kept = sample_weight > 0
     X, y = X[kept].astype(np.float64), y[kept].astype(np.float64)
-    check_magnitude(X, "X", each_column=True)
-    check_magnitude(y, "y", each_column=True)
+    with ranks.together():
+        check_magnitude(X, "X", each_column=True)
+        check_magnitude(y, "y", each_column=True)
     weights = sample_weight[kept].astype(np.float64)
-    weights = weights / weights.sum()
-    mean, whitening = whitening_map(X, weights)
-    shift, scale = target_units(y, weights, loss)
+    weights = weights / ranks.sum(weights.sum())
+    mean, whitening = whitening_map(X, weights, ranks)
+    shift, scale = target_units(y, weights, loss, ranks)
     targets = y if loss == "poisson" or callable(loss) else (y - shift) / scale
-    return StudentData((X - mean) @ whitening, targets, weights, mean, whitening, shift, scale)
+    return StudentData((X - mean) @ whitening, targets, weights, mean, whitening, shift, scale, ranks)

@@ -58,6 +58,7 @@ class StudentSpec:
             weight_decay=self.weight_decay,
             shift=None if standardised else as_tensor(data.shift, self.device),
             scale=None if standardised else as_tensor(data.scale, self.device),
+            ranks=data.ranks,
         )
 
 
@@ -120,8 +121,10 @@ def leading_directions(risk, params) -> tuple[np.ndarray, np.ndarray]:
         Orthonormal rows, in whitened coordinates.
     """
     from sklearn_derand.problems.average_gradient import average_gradient_outer_product
+    from sklearn_derand.problems.ranks import total
 
-    agop = average_gradient_outer_product(risk.network, params, risk.inputs, risk.weights).cpu().numpy()
+    agop = average_gradient_outer_product(risk.network, params, risk.inputs, risk.weights)
+    agop = total(agop, risk.ranks).cpu().numpy()
     values, vectors = np.linalg.eigh(agop)
     # torch refuses negative strides
     return np.maximum(values[::-1], 0.0), vectors[:, ::-1].T.copy()

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from sklearn_derand.problems.multi_index import StudentRisk
+from sklearn_derand.problems.ranks import Ranks
 from sklearn_derand.problems.student_network import ACTIVATIONS
 
 MAX_ROWS = 2000
@@ -67,8 +68,10 @@ def gauss_newton_factor(risk: StudentRisk, params: Tensor, damping: float) -> Ga
     GaussNewtonFactor
         Its Cholesky factors.
     """
-    network = risk.network
-    chosen = slice(None, None, -(-len(risk.inputs) // MAX_ROWS))
+    network, ranks = risk.network, risk.ranks or Ranks()
+    counts = ranks.table(len(risk.inputs))[:, 0].astype(int)
+    spacing = -(-counts.sum() // MAX_ROWS)
+    chosen = slice(-counts[: ranks.rank].sum() % spacing, None, spacing)
     inputs, weights = risk.inputs[chosen], risk.weights[chosen]
     indices, layers, _ = network.unpack(params.detach())
     activation = ACTIVATIONS[network.activation]
@@ -78,7 +81,7 @@ def gauss_newton_factor(risk: StudentRisk, params: Tensor, damping: float) -> Ga
         for weight, bias in zip(layers[1:], biases[1:], strict=True):
             preactivations.append(torch.addmm(bias, activation(preactivations[-1]), weight.T))
         prediction = preactivations[-1]
-        curvature = _loss_curvature(risk, prediction.detach(), chosen) * (weights / weights.sum())[:, None]
+        curvature = _loss_curvature(risk, prediction.detach(), chosen) * (weights / ranks.sum(weights.sum()))[:, None]
         projected = inputs if indices is None else inputs @ indices.T
         arrived = [projected, *(activation(p.detach()) for p in preactivations[:-1])]
         rest, first = 0.0, 0.0
@@ -98,9 +101,11 @@ def gauss_newton_factor(risk: StudentRisk, params: Tensor, damping: float) -> Ga
                 blocks += [_outer(slope, values), slope]
             jacobian = torch.cat(blocks, dim=1)
             rest = rest + jacobian.T @ jacobian
+    rest = ranks.sum(rest)
     rest.diagonal().add_(_penalty_diagonal(risk, indices, layers) + damping)
     if indices is not None:
         return GaussNewtonFactor(None, torch.linalg.cholesky(rest), network.n_inputs)
+    first = ranks.sum(first)
     first.diagonal().add_(2.0 * risk.alpha + damping)
     return GaussNewtonFactor(torch.linalg.cholesky(first), torch.linalg.cholesky(rest), network.n_inputs)
 
@@ -119,7 +124,8 @@ def _loss_curvature(risk: StudentRisk, prediction: Tensor, chosen: slice) -> Ten
     if not slope.requires_grad:
         return torch.zeros_like(prediction)
     (curvature,) = torch.autograd.grad(slope.sum(), prediction)
-    return curvature.clamp(min=1e-3 * curvature.abs().max().item())
+    largest = curvature.abs().max().item() if curvature.numel() else 0.0
+    return curvature.clamp(min=1e-3 * (risk.ranks or Ranks()).max(largest))
 
 
 def _penalty_diagonal(risk: StudentRisk, indices: Tensor | None, layers: list[Tensor]) -> Tensor:

@@ -14,6 +14,7 @@ import torch
 from torch import Generator, Tensor
 
 from sklearn_derand.problems.losses import Loss
+from sklearn_derand.problems.ranks import Ranks, replicated, total
 from sklearn_derand.problems.student_network import StudentNetwork
 
 
@@ -44,6 +45,8 @@ class StudentRisk:
         Penalty of the other weights.
     shift, scale : Tensor of shape (n_outputs,) or None
         Units in which the loss sees the prediction.
+    ranks : Ranks or None
+        Processes over which the rows are spread: those here are then this rank's, and the weights of all sum to 1.
 
     Examples
     --------
@@ -64,6 +67,7 @@ class StudentRisk:
     weight_decay: float = 0.0
     shift: Tensor | None = None
     scale: Tensor | None = None
+    ranks: Ranks | None = None
 
     def value(self, params: Tensor) -> Tensor:
         """Evaluate the penalised risk.
@@ -78,8 +82,9 @@ class StudentRisk:
         Tensor
             0-d, twice differentiable.
         """
-        data_term = self.data_risk(params, self.network.preactivations(params, self.inputs))
-        return data_term + self.penalty(params)
+        shared = replicated(params, self.ranks)
+        share = self.data_risk(shared, self.network.preactivations(shared, self.inputs))
+        return total(share, self.ranks) + self.penalty(params)
 
     def penalty(self, params: Tensor) -> Tensor:
         """``alpha ||W_1||_F^2`` and the decay of the other weights.
@@ -104,7 +109,7 @@ class StudentRisk:
         return self.alpha * first + self.weight_decay * decay
 
     def data_risk(self, params: Tensor, preactivations: Tensor) -> Tensor:
-        """Mean loss as a function of the first preactivations, ``E[g(W_1 x + b_1)]``.
+        """Mean loss as a function of the first preactivations, ``E[g(W_1 x + b_1)]``; this rank's share of it.
 
         Parameters
         ----------
@@ -223,8 +228,8 @@ def stein_decomposition(risk: StudentRisk, params: Tensor, subspace: Tensor) -> 
     (per_row,) = torch.autograd.grad(risk.data_risk(params, rows), rows, create_graph=True)
     in_bias = per_row.sum(dim=0)
     curvature = torch.stack([torch.autograd.grad(entry, zero, retain_graph=True)[0] for entry in in_bias.unbind()])
-    curvature = 0.5 * (curvature + curvature.T)
-    data_gradient = per_row.detach().T @ risk.inputs
+    curvature = total(0.5 * (curvature + curvature.T), risk.ranks)
+    data_gradient = total(per_row.detach().T @ risk.inputs, risk.ranks)
     data_gradient = data_gradient - (data_gradient @ basis) @ basis.T
     gap = torch.linalg.matrix_norm(data_gradient - curvature @ outside).item()
     gradient = torch.linalg.matrix_norm(data_gradient + 2.0 * risk.alpha * outside).item()

@@ -21,6 +21,7 @@ from sklearn_derand.estimators._multi_index import ACTIVATIONS
 from sklearn_derand.estimators._student_data import prepare_data
 from sklearn_derand.metrics import subspace_distance
 from sklearn_derand.problems import student_network
+from sklearn_derand.problems.ranks import Ranks
 
 
 def student(n_components=1, **settings):
@@ -314,7 +315,7 @@ def test_prepared_rows_are_isotropic():
     rng = np.random.default_rng(0)
     X = rng.standard_normal((200, 4)) @ rng.standard_normal((4, 4)) + 5.0
     weights = rng.uniform(0, 1, 200)
-    data = prepare_data(X, X[:, :1], weights, "squared_error")
+    data = prepare_data(X, X[:, :1], weights, "squared_error", Ranks())
     np.testing.assert_allclose((data.inputs.T * data.weights) @ data.inputs, np.eye(4), atol=1e-10)
     np.testing.assert_allclose(data.weights @ data.inputs, 0.0, atol=1e-12)
     assert data.weights.sum() == pytest.approx(1.0)

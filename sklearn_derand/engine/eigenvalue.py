@@ -117,7 +117,8 @@ def smallest_eigenvalue(
     """
     if n <= dense_limit:
         identity = torch.eye(n, dtype=dtype, device=device)
-        return dense_smallest_eigenvalue(torch.stack([product(row) for row in identity]))
+        columns = torch.stack([product(row) for row in identity])
+        return dense_smallest_eigenvalue(columns, _inaccuracy(product, columns))
     start = torch.randn(n, generator=generator, dtype=dtype).to(device)
     process = Lanczos(product, start / start.norm(), failure_probability, threshold)
     last = max_products
@@ -140,13 +141,25 @@ def smallest_eigenvalue(
     )  # fmt: skip
 
 
-def dense_smallest_eigenvalue(hessian: Tensor) -> EigenvalueBound:
+def _inaccuracy(product, columns: Tensor) -> float:
+    """Estimate the norm of what the columns miss, from a vector that mixes them: products may be of less precision."""
+    n = len(columns)
+    probe = torch.cos(torch.arange(n, dtype=columns.dtype, device=columns.device) ** 2)
+    probe /= probe.norm()
+    departure = (product(probe) - probe @ columns).norm().item()
+    rounding = 4 * n * torch.finfo(columns.dtype).eps * torch.linalg.norm(columns).item()
+    return n**0.5 * max(0.0, departure - rounding)
+
+
+def dense_smallest_eigenvalue(hessian: Tensor, inaccuracy: float = 0.0) -> EigenvalueBound:
     """Bound the smallest eigenvalue of a matrix that is symmetric up to rounding.
 
     Parameters
     ----------
     hessian : Tensor of shape (n, n)
         As computed; half the norm of its antisymmetric part is charged to the bound.
+    inaccuracy : float, default=0.0
+        Norm of what its entries may miss, charged as well.
 
     Returns
     -------
@@ -168,7 +181,7 @@ def dense_smallest_eigenvalue(hessian: Tensor) -> EigenvalueBound:
     for slack in (4 * n * eps * scale * 4.0**power for power in range(8)):
         shifted = symmetric - (value - slack) * identity
         if torch.linalg.cholesky_ex(shifted).info.item() == 0:
-            bound = value - slack - gamma / (1 - gamma) * torch.trace(shifted).item() - asymmetry
+            bound = value - slack - gamma / (1 - gamma) * torch.trace(shifted).item() - asymmetry - inaccuracy
             break
     values = eigenvalues.cpu().numpy()
     mixture, mixture_value = _mix(values, lambda chosen: eigenvectors.T[torch.as_tensor(chosen)], vector, value)

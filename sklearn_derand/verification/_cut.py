@@ -5,8 +5,8 @@ from scipy import sparse, special
 from scipy.spatial.distance import cdist
 from sklearn.metrics import pairwise_distances
 
+from sklearn_derand.verification._certificate import asked_claims, certificate_claims, history_claim
 from sklearn_derand.verification._claims import Claim, at_least, at_most, equal, skipped
-from sklearn_derand.verification._differences import certificate_claims
 
 SCIPY_NAMES = {
     "euclidean": "euclidean",
@@ -48,9 +48,30 @@ def claims(estimator, X) -> list[Claim]:
         at_most("cut_value_ <= upper_bound_", cut, bound, slack=1e-9 * magnitude),
         equal("gap_", estimator.gap_, gap, rtol=1e-6, atol=1e-12 * max(1.0, magnitude / abs(bound)) if bound else 0.0),
         _bound_claim(estimator, weights, vectors, w, magnitude),
+        _method_claim(estimator),
+        equal("noise_", estimator.noise_, 0.0),
+        *_certificate(estimator, weights, w.sum(), expected, magnitude),
+    ]
+
+
+def _method_claim(estimator) -> Claim:
+    """Only a bound by Lanczos may fail, and only as seldom as the default allows."""
+    method, failure = estimator.bound_method_, estimator.bound_failure_probability_
+    allowed = {"dense": 0.0, "sparse": 0.0, "lanczos": 1e-6}.get(method, -1.0)
+    right = 0 <= failure <= allowed and (failure > 0) == (allowed > 0)
+    return Claim("bound_failure_probability_", failure, allowed, bool(right), method)
+
+
+def _certificate(estimator, weights, total, expected, magnitude) -> list[Claim]:
+    certificate, point = estimator.certificate_, estimator.certified_params_
+    ends = {"value": certificate.value, "gradient_norm": certificate.gradient_norm, "noise": estimator.noise_}
+    return [
+        *asked_claims(certificate, estimator.tol, estimator.curvature_tol),
         *certificate_claims(
-            estimator.certificate_, *_objective(weights, w.sum()), estimator.certified_params_, terms=magnitude
+            certificate, *_objective(weights, total), point, point, terms=magnitude, cost=weights.nnz + point.size
         ),
+        equal("certificate_.initial_value", certificate.initial_value, -expected, atol=1e-7 * magnitude),
+        history_claim(estimator.history_, **ends),
     ]
 
 

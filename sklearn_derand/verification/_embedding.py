@@ -2,14 +2,22 @@
 
 import numpy as np
 from scipy import sparse
-from scipy.optimize import minimize_scalar
+from scipy.linalg import block_diag
+from scipy.optimize import minimize, minimize_scalar
 from scipy.spatial.distance import cdist
+from scipy.special import softmax
 
+from sklearn_derand.verification._certificate import asked_claims, certificate_claims, history_claim
 from sklearn_derand.verification._claims import Claim, at_least, at_most, equal, skipped
-from sklearn_derand.verification._differences import certificate_claims
 
 COORDINATE_POWER = 0.5
 """The certificate's coordinates: columns of the map in units of (singular value of the centred points)^-1/2."""
+
+BLOCK_ROWS = 500
+"""Rows whose distances are formed at once."""
+
+LOWER_BOUND_POINTS = 300
+"""Most points for which the lower bound is found again."""
 
 DENSE_POINTS = 3000
 """Above so many points the certificate is of the worst pairs, listed."""
@@ -23,62 +31,97 @@ LONGEST = 1e3
 
 def claims(estimator, X) -> list[Claim]:
     """Recompute every published number of a fitted ``DerandJLEmbedding``."""
-    dense = X.toarray() if sparse.issparse(X) else np.asarray(X)
-    dense = dense if dense.dtype == np.float32 else dense.astype(float)
-    images = dense @ np.asarray(estimator.components_).astype(dense.dtype, copy=False).T
-    points, images = dense.astype(float), images.astype(float)
-    worst, n_pairs, nearest = _distortion(points, images)
-    single = np.finfo(np.asarray(estimator.components_).dtype).eps
-    k = estimator.n_components_
+    components = np.asarray(estimator.components_)
+    worst, n_pairs, nearest, longest = _distortion(X, components)
     # What rounding of the images changes in the smallest distance.
-    rounding = 64 * single * float(np.linalg.norm(points, axis=1).max()) / nearest if n_pairs else 0.0
-    # The union bound may count equal points too.
-    in_union = estimator.n_pairs_ if n_pairs else 0
-    if estimator.n_pairs_ < len(points) * (len(points) - 1) // 2:
-        return _claims_of_some_pairs(estimator, worst, in_union)
+    rounding = 64 * np.finfo(components.dtype).eps * longest / nearest if n_pairs else 0.0
+    n = X.shape[0]
     found = [
-        equal("components_ has n_components_ rows", len(estimator.components_), k),
-        equal("distortion_", estimator.distortion_, worst, rtol=1e-7, atol=max(1e-9, 1e3 * single, rounding)),
-        equal("distortion_bound_", estimator.distortion_bound_, _gaussian_bound(in_union, k), rtol=1e-6),
-        at_most("distortion_ <= distortion_bound_", worst, estimator.distortion_bound_),
+        equal("components_ has n_components_ rows", len(components), estimator.n_components_),
+        *_distortion_claims(estimator, worst, n * (n - 1) // 2, n_pairs > 0, rounding),
         at_most("distortion_lower_bound_ <= distortion_", estimator.distortion_lower_bound_, worst, slack=1e-12),
-        at_least("noise_ is 0", 1e-9, estimator.noise_),
+        at_least("noise_ is 0", 1e-9, abs(estimator.noise_)),
+        *_inverse_claims(estimator),
     ]
     if n_pairs == 0:
         return found
+    if estimator.n_pairs_ < n * (n - 1) // 2:
+        return [*found, skipped("certificate_", n_pairs, "of the pairs that max_pairs left")]
     if hasattr(estimator, "validation_distortion_"):
         return [*found, skipped("certificate_", n_pairs, "it is of a path on the fitted points, not of this map")]
-    if len(points) > DENSE_POINTS:
+    if n > DENSE_POINTS:
         return [*found, skipped("certificate_", n_pairs, f"of listed pairs above {DENSE_POINTS} points")]
-    return found + _certificate(estimator, points)
+    dense = (X.toarray() if sparse.issparse(X) else np.asarray(X)).astype(float)
+    return [*found, *_lower_bound_claims(estimator, dense), *_certificate(estimator, dense)]
 
 
-def _claims_of_some_pairs(estimator, worst, n_pairs) -> list[Claim]:
-    """Check what can be without knowing which pairs ``max_pairs`` left."""
-    k = estimator.n_components_
+def _distortion_claims(estimator, worst, n_all, apart, rounding) -> list[Claim]:
+    """Check the distortion and what the law guarantees; of ``max_pairs`` it is not known which pairs were left."""
+    single = np.finfo(np.asarray(estimator.components_).dtype).eps
+    # The union bound may count equal points too.
+    in_union = estimator.n_pairs_ if apart else 0
+    limit = n_all if estimator.max_pairs is None else min(n_all, estimator.max_pairs)
+    if estimator.n_pairs_ < n_all:
+        first = [
+            at_most("n_pairs_ <= max_pairs", estimator.n_pairs_, max(limit, 1)),
+            at_most("distortion_ <= that of all pairs", estimator.distortion_, worst, slack=1e-9),
+        ]
+    else:
+        first = [
+            equal("n_pairs_", estimator.n_pairs_, limit),
+            equal("distortion_", estimator.distortion_, worst, rtol=1e-7, atol=max(1e-9, 1e3 * single, rounding)),
+        ]
     return [
-        equal("components_ has n_components_ rows", len(estimator.components_), k),
-        at_most("distortion_ <= that of all pairs", estimator.distortion_, worst, slack=1e-9),
-        equal("distortion_bound_", estimator.distortion_bound_, _gaussian_bound(n_pairs, k), rtol=1e-6),
+        *first,
+        equal(
+            "distortion_bound_",
+            estimator.distortion_bound_,
+            _gaussian_bound(in_union, estimator.n_components_),
+            rtol=1e-6,
+        ),
         at_most("distortion_ <= distortion_bound_", estimator.distortion_, estimator.distortion_bound_),
-        at_most("distortion_lower_bound_ <= distortion_", estimator.distortion_lower_bound_, worst, slack=1e-12),
-        at_least("noise_ is 0", 1e-9, estimator.noise_),
-        skipped("certificate_", n_pairs, "of the pairs that max_pairs left"),
     ]
 
 
-def _distortion(points, images) -> tuple[float, int, float]:
-    """Return the largest distortion, how many pairs differ, and the smallest distance of these."""
-    worst, n_pairs, nearest = 0.0, 0, np.inf
-    for i in range(1, len(points)):
-        before = ((points[:i] - points[i]) ** 2).sum(axis=1)
-        after = ((images[:i] - images[i]) ** 2).sum(axis=1)
-        apart = before > 0
-        n_pairs += int(apart.sum())
-        if apart.any():
-            worst = max(worst, float(np.abs(after[apart] / before[apart] - 1).max()))
-            nearest = min(nearest, float(np.sqrt(before[apart].min())))
-    return worst, n_pairs, nearest
+def _inverse_claims(estimator) -> list[Claim]:
+    if not hasattr(estimator, "inverse_components_"):
+        return []
+    inverse = np.asarray(estimator.inverse_components_, dtype=float)
+    components = np.asarray(estimator.components_, dtype=float)
+    single = np.finfo(np.asarray(estimator.components_).dtype).eps
+    size = np.linalg.norm(inverse, 2) * np.linalg.norm(components, 2)
+    projector = inverse @ components
+    off = np.abs(components @ projector - components).max() / np.linalg.norm(components, 2)
+    skew = max(off, np.abs(projector - projector.T).max())
+    return [Claim("inverse_components_ is the pseudo-inverse", 0.0, skew, bool(skew <= 100 * single * size))]
+
+
+def _distortion(X, components) -> tuple[float, int, float, float]:
+    """Return the largest distortion, how many pairs differ, the smallest distance of these, and the largest norm."""
+    n = X.shape[0]
+    blocks = [slice(start, min(start + BLOCK_ROWS, n)) for start in range(0, n, BLOCK_ROWS)]
+    worst, n_pairs, nearest, longest = 0.0, 0, np.inf, 0.0
+    for j, block in enumerate(blocks):
+        columns, column_images = _rows(X, block, components)
+        longest = max(longest, float(np.linalg.norm(columns, axis=1).max()))
+        for other in blocks[: j + 1]:
+            rows, images = _rows(X, other, components)
+            before, after = cdist(rows, columns, "sqeuclidean"), cdist(images, column_images, "sqeuclidean")
+            if other is block:
+                before = np.triu(before, 1)
+            apart = before > 0
+            n_pairs += int(apart.sum())
+            if apart.any():
+                worst = max(worst, float(np.abs(after[apart] / before[apart] - 1).max()))
+                nearest = min(nearest, float(np.sqrt(before[apart].min())))
+    return worst, n_pairs, nearest, longest
+
+
+def _rows(X, block, components):
+    """Return some rows and their images, in the precision of the data, then in float64."""
+    rows = sparse.csr_array(X)[block].toarray() if sparse.issparse(X) else np.asarray(X)[block]
+    rows = rows if rows.dtype == np.float32 else rows.astype(float)
+    return rows.astype(float), (rows @ components.astype(rows.dtype, copy=False).T).astype(float)
 
 
 def _gaussian_bound(n_pairs: int, k: int) -> float:
@@ -119,9 +162,53 @@ def _certificate(estimator, points) -> list[Claim]:
     inverse = np.divide(1.0, squared, out=np.zeros_like(squared), where=squared > 0)
     if inverse.max() * squared.max() > CLOSEST:
         return [skipped("certificate_", certified.size, "some pairs are so close that rounding moves the objective")]
-    norms = equal("certified map = components_", np.linalg.norm(certified[:-1]), np.linalg.norm(maps), rtol=1e-6)
-    objective = _objective(coordinates, inverse, maps.shape, float(estimator.history_["t"][-1]))
-    return [norms, *certificate_claims(estimator.certificate_, *objective, maps.ravel(), whole=False)]
+    certificate, t = estimator.certificate_, float(estimator.history_["t"][-1])
+
+    def with_noise(curvature):
+        # At sigma = 0 the noise's own second derivative, by the heat equation; mixed ones vanish.
+        steepest = slopes(maps.ravel()).reshape(maps.shape) * scales
+        trace = (np.diag(curvature).reshape(maps.shape) * scales**2).sum()
+        return block_diag(curvature, (trace + t**2 * (steepest**2).sum()) / (2 * t))
+
+    value, slopes = _objective(coordinates, inverse, maps.shape, t)
+    cost = len(points) ** 2 * (4 + estimator.n_components_)
+    ends = {"value": t * certificate.value, "gradient_norm": t * certificate.gradient_norm, "noise": estimator.noise_}
+    return [
+        equal("certified map = components_", np.linalg.norm(certified[:-1]), np.linalg.norm(maps), rtol=1e-6),
+        equal("certified noise is 0", certified[-1], 0.0),
+        *asked_claims(certificate, estimator.tol, estimator.curvature_tol),
+        *certificate_claims(certificate, value, slopes, maps.ravel(), certified, cost=cost, hessian_of=with_noise),
+        history_claim(estimator.history_, **ends, t=t),
+    ]
+
+
+def _lower_bound_claims(estimator, points) -> list[Claim]:
+    """Ascend the weights of ``2 |tail of the weighted spectrum| / |weighted squared distances|`` once more."""
+    name, claimed = "distortion_lower_bound_ is attained by weights", estimator.distortion_lower_bound_
+    n, k = len(points), estimator.n_components_
+    if n > LOWER_BOUND_POINTS:
+        return [skipped(name, claimed, f"{n} points, limit {LOWER_BOUND_POINTS}")]
+    squared = cdist(points, points, "sqeuclidean")
+    squared, points = squared / squared.max(), (points - points[0]) / np.sqrt(squared.max())
+
+    def objective(theta):
+        """Return minus the logarithm of the bound's square, and its gradient in the logarithms of the weights."""
+        p = softmax(theta)
+        mean = squared @ p
+        gram = 0.5 * (mean[:, None] + mean - squared - p @ mean)
+        root = np.sqrt(p)
+        values, vectors = np.linalg.eigh(root[:, None] * gram * root)
+        tail, tails = np.maximum(values[:-k], 0.0), vectors[:, :-k]
+        top, bottom = (tail**2).sum() + tail.sum() ** 2 / (k + 1), p @ squared**2 @ p
+        # p_i dl/dp_i = l v_i^2: the centre moves too, but to first order that changes no eigenvalue.
+        in_tail = 2 * tail + 2 * tail.sum() / (k + 1)
+        slope = (tails**2 * (tail * in_tail)).sum(axis=1) / top - 2 * p * (squared**2 @ p) / bottom
+        return -np.log(4 * top / bottom), -(slope - p * slope.sum())
+
+    if k >= min(n - 1, np.linalg.matrix_rank(points)):
+        return [equal(name, claimed, 0.0)]
+    found = minimize(objective, np.zeros(n), jac=True, method="L-BFGS-B", options={"maxiter": 100})
+    return [at_most(name, claimed, np.exp(-0.5 * found.fun), slack=1e-3)]
 
 
 def _objective(coordinates, inverse, shape, t):

@@ -83,8 +83,20 @@ class Perceptron:
                 error = (error @ np.asarray(coefs[i]).T) * self.slope(layers[i - 1])
         return in_coefs, in_intercepts
 
+    def input_slopes(self, coefs, intercepts) -> np.ndarray:
+        """Return the derivatives of each output in each input: rows, outputs, inputs."""
+        layers = self.forward(coefs, intercepts)
+        slopes = np.broadcast_to(coefs[-1].T, (len(self.inputs), *coefs[-1].T.shape))
+        for coef, layer in zip(coefs[-2::-1], layers[-2::-1], strict=True):
+            slopes = (slopes * self.slope(layer)[:, None]) @ coef.T
+        return slopes
+
+    def cost(self, coefs) -> int:
+        """Return the numbers that one value touches."""
+        return len(self.inputs) * sum(coef.size for coef in coefs)
+
     def flat_objective(self, rank, sizes, penalties, train_bias):
-        """Return value and gradient of the penalised risk on the flat vector of a fitted student."""
+        """Return value and gradient of the penalised risk on a student's flat vector, and its layers of one."""
         # Layout: [B (rank, inputs) if rank, W_1, b_1 if train_bias, W_2, b_2, ...], matrices row by row and of shape
         # (outputs, inputs). The first penalty multiplies ||W_1 B||^2, the second the other weights.
         fans = [self.inputs.shape[1] if rank is None else rank, *sizes]
@@ -119,4 +131,4 @@ class Perceptron:
                 blocks += [in_coef.T, in_intercept]
             return np.concatenate([block.ravel() for block in blocks])
 
-        return value, gradient
+        return value, gradient, layers

@@ -1,10 +1,15 @@
 """What MultiIndexStudentRegressor claims: its loss, its directions, the lemma on this sample, and the certificates."""
 
+from dataclasses import replace
+
 import numpy as np
 
+from sklearn_derand.verification._certificate import asked_claims, certificate_claims, history_claim
 from sklearn_derand.verification._claims import Claim, at_most, equal, skipped
-from sklearn_derand.verification._differences import certificate_claims
 from sklearn_derand.verification._perceptron import Perceptron, losses_of
+
+DISCOVERY_TOL, DISCOVERY_CURVATURE, FULL_DECAY = 3e-3, 0.3, 1e-4
+"""What is asked of the full student: gradient norm, negative curvature relative to alpha; and its weight decay."""
 
 
 def claims(estimator, X, y, sample_weight=None) -> list[Claim]:
@@ -14,9 +19,10 @@ def claims(estimator, X, y, sample_weight=None) -> list[Claim]:
     sample = _Sample(estimator, X, y, sample_weight)
     return [
         *_direction_claims(estimator, sample),
-        equal("loss_", estimator.loss_, _predictive_loss(estimator, sample), rtol=max(1e-7, 1e-14 * sample.condition)),
+        *_prediction_claims(estimator, sample),
         *_lemma_claims(estimator, sample),
         *_certificate(estimator, sample),
+        *_discovery_certificate(estimator, sample),
     ]
 
 
@@ -34,12 +40,15 @@ class _Sample:
         deviation = np.sqrt(self.weights @ centred**2)
         moving = deviation > 1e-10 * np.abs(self.mean)
         inverse = np.where(moving, 1 / np.where(moving, deviation, 1.0), 0.0)
+        self.unit = deviation + 1e-6 * np.abs(self.mean) + np.finfo(float).tiny
         # A prediction from the columns as they are loses as many digits as their means have before they vary.
         self.condition = (np.abs(self.mean) * inverse).max()
         scaled = centred * inverse
         values, vectors = np.linalg.eigh(scaled.T @ (self.weights[:, None] * scaled))
         large = values > 1e-10 * max(values[-1], 1.0)
         self.whitening = inverse[:, None] * ((vectors[:, large] / np.sqrt(values[large])) @ vectors[:, large].T)
+        # Two computations of a root of correlations agree to so much; outliers make columns all but collinear.
+        self.accuracy = 1e-15 * values[-1] / values[large].min() if large.any() else 0.0
         self.inputs = centred @ self.whitening
         self.shift = self.weights @ self.y
         spread = np.sqrt(self.weights @ (self.y - self.shift) ** 2)
@@ -59,27 +68,74 @@ def _network(estimator, sample) -> Perceptron:
 def _direction_claims(estimator, sample) -> list[Claim]:
     components = np.asarray(estimator.components_, dtype=float)
     gram = components @ components.T
+    network = _network(estimator, sample)
+    spectrum, vectors = _spectrum(network, estimator.discovery_coefs_, estimator.discovery_intercepts_)
     ratios = np.asarray(estimator.explained_gradient_ratio_)
-    falling = bool(np.all(np.diff(ratios) <= 1e-12) and np.all(ratios >= 0))
-    return [
+    expected = spectrum / spectrum.sum() if spectrum.sum() > 0 else np.full(len(spectrum), 1 / len(spectrum))
+    claims = [
+        equal("n_components_", estimator.n_components_, len(components)),
         equal("components_ orthonormal", 0.0, np.abs(gram - np.eye(len(components))).max(), atol=1e-9),
-        equal("mean_", np.linalg.norm(estimator.mean_), np.linalg.norm(sample.mean), rtol=1e-6),
-        Claim(
-            "explained_gradient_ratio_ sums to 1, falls",
-            1.0,
-            ratios.sum(),
-            bool(abs(ratios.sum() - 1) < 1e-9) and falling,
-        ),
+        equal("mean_", 0.0, np.abs((estimator.mean_ - sample.mean) / sample.unit).max(), atol=1e-6),
+        equal("explained_gradient_ratio_", 0.0, np.abs(ratios - expected).max(), atol=max(1e-7, 10 * sample.accuracy)),
+        *_sign_claims(components),
+    ]
+    rank = _rank(estimator, sample)
+    directions = vectors[: len(components)]
+    if rank is not None:
+        directions = estimator.certified_params_[: rank * len(sample.whitening)].reshape(rank, -1)
+    if len(components) == len(sample.whitening) or np.linalg.matrix_rank(directions @ sample.whitening) < len(
+        directions
+    ):
+        return claims
+    span = np.linalg.qr(sample.whitening @ directions.T)[0]
+    away = np.linalg.norm(components - components @ span @ span.T, 2)
+    return [
+        *claims,
+        equal("components_ span the certified directions", 0.0, away, atol=max(1e-6, 100 * sample.accuracy)),
     ]
 
 
-def _predictive_loss(estimator, sample) -> float:
-    """Loss of the network in the user's units, which is what ``predict`` evaluates."""
+def _sign_claims(components) -> list[Claim]:
+    largest = components[np.arange(len(components)), np.abs(components).argmax(axis=1)]
+    return [Claim("components_ have positive largest entries", 0.0, largest.min(), bool(largest.min() > 0))]
+
+
+def _spectrum(network, coefs, intercepts) -> tuple[np.ndarray, np.ndarray]:
+    """Eigenvalues, decreasing, and eigenvectors, in rows, of the mean outer product of the network's gradients."""
+    slopes = network.input_slopes(coefs, intercepts)
+    outer = np.einsum("i,ior,ios->rs", network.weights, slopes, slopes, optimize=True)
+    values, vectors = np.linalg.eigh(outer)
+    return np.maximum(values[::-1], 0.0), vectors[:, ::-1].T
+
+
+def _prediction_claims(estimator, sample) -> list[Claim]:
+    """Evaluate the network in the user's units, as ``predict`` does; it must be the certified one."""
+    poisson = estimator.loss == "poisson"
     network = Perceptron(estimator.activation, estimator.loss, sample.X, sample.y, sample.weights)
     output = network.forward(estimator.coefs_, estimator.intercepts_)[-1]
-    if estimator.loss != "poisson":
-        output = (output - sample.y) / sample.scale + sample.targets
-    return float(sample.weights @ losses_of(estimator.loss, output, sample.targets))
+    output = output - sample.shift if poisson else (output - sample.y) / sample.scale + sample.targets
+    loss = sample.weights @ losses_of(estimator.loss, output + sample.shift * poisson, sample.targets)
+    rounding = max(1e-7, 1e-14 * sample.condition, 10 * sample.accuracy)
+    return [
+        equal("loss_", estimator.loss_, loss, rtol=rounding),
+        equal("coefs_ and intercepts_ are the certified", 0.0, _departure(estimator, sample), atol=rounding),
+    ]
+
+
+def _departure(estimator, sample) -> float:
+    """Bring the certified network into the units of X and y; return the largest relative difference of an array."""
+    _, _, layers = _network(estimator, sample).flat_objective(*_layout(estimator, sample))
+    _, _, coefs, intercepts = layers(np.asarray(estimator.certified_params_))
+    coefs[0] = sample.whitening @ coefs[0]
+    shifts = sample.mean @ coefs[0]
+    intercepts[0] = intercepts[0] - shifts
+    coefs[-1] = coefs[-1] * sample.scale
+    intercepts[-1] = intercepts[-1] * sample.scale + sample.shift
+    sizes = [np.abs(array).max() for array in (*coefs, *intercepts)]
+    sizes[len(coefs)] += (np.abs(sample.mean) @ np.abs(coefs[0])).max()
+    published = (*estimator.coefs_, *estimator.intercepts_)
+    apart = [np.abs(mine - other).max() for mine, other in zip(published, (*coefs, *intercepts), strict=True)]
+    return max(a / max(size, 1e-12) for a, size in zip(apart, sizes, strict=True))
 
 
 def _lemma_claims(estimator, sample) -> list[Claim]:
@@ -115,13 +171,55 @@ def _lemma_claims(estimator, sample) -> list[Claim]:
     ]
 
 
-def _certificate(estimator, sample) -> list[Claim]:
-    network = _network(estimator, sample)
-    rank = len(estimator.components_) if estimator.refine and estimator.n_components_ < len(sample.whitening) else None
-    penalties = (estimator.refined_alpha_, estimator.weight_decay_)
+def _rank(estimator, sample):
+    k = len(estimator.components_)
+    return k if estimator.refine and k < len(sample.whitening) else None
+
+
+def _layout(estimator, sample):
     sizes = [coef.shape[1] for coef in estimator.coefs_]
-    value, gradient = network.flat_objective(rank, sizes, penalties, estimator.train_bias)
-    return certificate_claims(estimator.certificate_, value, gradient, estimator.certified_params_)
+    penalties = (estimator.refined_alpha_, estimator.weight_decay_)
+    return _rank(estimator, sample), sizes, penalties, estimator.train_bias
+
+
+def _certificate(estimator, sample) -> list[Claim]:
+    network, certificate = _network(estimator, sample), estimator.certificate_
+    value, gradient, _ = network.flat_objective(*_layout(estimator, sample))
+    asked = estimator.curvature_tol if estimator.refine else DISCOVERY_CURVATURE * estimator.alpha_
+    tol = estimator.tol if estimator.refine else max(estimator.tol, DISCOVERY_TOL)
+    point = estimator.certified_params_
+    ends = {"value": certificate.value, "gradient_norm": certificate.gradient_norm}
+    return [
+        *asked_claims(certificate, tol, min(max(asked, estimator.curvature_tol), estimator.alpha_)),
+        *certificate_claims(
+            certificate, value, gradient, point, point, cost=network.cost(estimator.coefs_), accuracy=sample.accuracy
+        ),
+        history_claim(estimator.history_, **ends),
+    ]
+
+
+def _discovery_certificate(estimator, sample) -> list[Claim]:
+    """Check that of the full student, whose penalties are ``alpha_`` and its own weight decay."""
+    network, certificate = _network(estimator, sample), estimator.discovery_certificate_
+    decay = FULL_DECAY if estimator.weight_decay == "auto" else estimator.weight_decay
+    coefs, intercepts = estimator.discovery_coefs_, estimator.discovery_intercepts_
+    sizes = [coef.shape[1] for coef in coefs]
+    value, gradient, _ = network.flat_objective(None, sizes, (estimator.alpha_, decay), estimator.train_bias)
+    blocks = [coefs[0].T, *([intercepts[0]] if estimator.train_bias else [])]
+    for coef, intercept in zip(coefs[1:], intercepts[1:], strict=True):
+        blocks += [coef.T, intercept]
+    point = np.concatenate([block.ravel() for block in blocks])
+    claims = [
+        *asked_claims(
+            certificate,
+            max(estimator.tol, DISCOVERY_TOL),
+            min(max(estimator.curvature_tol, DISCOVERY_CURVATURE * estimator.alpha_), estimator.alpha_),
+        ),
+        *certificate_claims(
+            certificate, value, gradient, point, point, cost=network.cost(coefs), accuracy=sample.accuracy
+        ),
+    ]
+    return [replace(claim, name=f"discovery: {claim.name}") for claim in claims]
 
 
 def _jacobian(function, point) -> np.ndarray:

@@ -1,9 +1,10 @@
 """The one entry: which claims belong to which estimator."""
 
+import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_derand.verification import _cut, _embedding, _student
-from sklearn_derand.verification._claims import Verification
+from sklearn_derand.verification._claims import Verification, equal
 
 
 def verify(estimator, X, y=None, sample_weight=None) -> Verification:
@@ -48,12 +49,14 @@ def verify(estimator, X, y=None, sample_weight=None) -> Verification:
     """
     check_is_fitted(estimator)
     name = type(estimator).__name__
+    X = X if hasattr(X, "shape") else np.asarray(X)
+    width = equal("n_features_in_", estimator.n_features_in_, X.shape[1])
     if hasattr(estimator, "cut_value_"):
-        return Verification(name, tuple(_cut.claims(estimator, X)))
+        return Verification(name, (width, *_cut.claims(estimator, X)))
     if hasattr(estimator, "distortion_"):
-        return Verification(name, tuple(_embedding.claims(estimator, X)))
+        return Verification(name, (width, *_embedding.claims(estimator, X)))
     if not hasattr(estimator, "explained_gradient_ratio_"):
         raise TypeError(f"verify knows the three estimators of sklearn_derand; got {name}.")
     if y is None:
         raise ValueError("verify needs the y that the student was fitted on; pass y=.")
-    return Verification(name, tuple(_student.claims(estimator, X, y, sample_weight)))
+    return Verification(name, (width, *_student.claims(estimator, X, y, sample_weight)))

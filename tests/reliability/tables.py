@@ -1,18 +1,27 @@
 """Tables and graphs as users have them: hypothesis strategies and the containers they come in."""
 
+import os
+
 import numpy as np
 import scipy.sparse as sp
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, seed, settings
 from hypothesis import strategies as st
 
 SPARSE_FORMATS = ("csr", "csc", "coo", "lil", "dok", "bsr", "dia")
 
 
+SEED = os.environ.get("RELIABILITY_SEED")
+TIMES = float(os.environ.get("RELIABILITY_TIMES", "1"))
+"""Other examples than the fixed ones, and more of them: see docs/reliability.rst."""
+
+
 def examples(n):
     """The same ``n`` examples in every run, however long one takes."""
-    return settings(
-        max_examples=n, derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck)
-    )
+    chosen = settings(
+        max_examples=max(1, round(n * TIMES)), derandomize=SEED is None, database=None, deadline=None,
+        suppress_health_check=list(HealthCheck), print_blob=True,
+    )  # fmt: skip
+    return lambda test: chosen(test if SEED is None else seed(int(SEED))(test))
 
 
 @st.composite

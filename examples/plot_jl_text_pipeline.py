@@ -31,7 +31,7 @@ paragraphs = {}
 for topic in topics:
     module = importlib.import_module(f"sklearn.{topic}")
     for name in module.__all__:
-        for paragraph in (inspect.getdoc(getattr(module, name)) or "").split("\n\n"):
+        for paragraph in (inspect.getdoc(vars(module).get(name)) or "").split("\n\n"):
             # Boilerplate that several subpackages share tells nothing; the last one to use it would keep it.
             known = paragraphs.setdefault(paragraph, topic)
             if known != topic:
@@ -41,7 +41,9 @@ train, test, y_train, y_test = train_test_split(texts, labels, train_size=300, t
 
 vectorizer = TfidfVectorizer(sublinear_tf=True, stop_words="english", token_pattern=r"[A-Za-z]{3,}")
 X_train, X_test = vectorizer.fit_transform(train), vectorizer.transform(test)
-print(f"{X_train.shape[0]} paragraphs to fit, {X_train.shape[1]} words, {X_train.nnz} entries; {X_test.shape[0]} to test")
+print(
+    f"{X_train.shape[0]} paragraphs to fit, {X_train.shape[1]} words, {X_train.nnz} entries; {X_test.shape[0]} to test"
+)
 
 # %%
 # Four projections to 32 dimensions
@@ -69,7 +71,7 @@ for name, projection in projections.items():
     )
 
 # %%
-# A truncated SVD keeps the directions in which topics differ and drops the rest, which is why a classifier likes it, and
+# A truncated SVD keeps the directions in which topics differ and drops the rest: that is why a classifier likes it, and
 # why some distances vanish. Keeping distances is another aim: it serves whatever comes later, labels unknown.
 fig, ax = plt.subplots(figsize=(7, 3.2))
 places = np.arange(len(accuracy))

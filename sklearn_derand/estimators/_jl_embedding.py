@@ -19,7 +19,7 @@ from sklearn_derand.estimators._jl_dimension import choose_dimension, descend_at
 from sklearn_derand.estimators._jl_path import SLACK
 from sklearn_derand.estimators._jl_points import SpanCoordinates, rows_within_reach
 from sklearn_derand.estimators._jl_scale import ANCHORS, DENSE_POINTS, ROUGH, refine
-from sklearn_derand.estimators._jl_validation import best_on_new_pairs, set_aside
+from sklearn_derand.estimators._jl_validation import map_for_new_points, splits
 from sklearn_derand.estimators._magnitude import check_magnitude
 from sklearn_derand.metrics._distortion import max_distortion
 
@@ -52,10 +52,11 @@ class DerandJLEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Deran
     random_state : int, RandomState instance or None, default=None
         Of the Gaussian law's draw, the part of the map that the fitted points do not see, and the certificate.
     validation_fraction : float or None, default=None
-        None: the map is the best on all points given. A share in (0, 1): so many points are set aside, maps are
-        descended on the others from several starts, and of all points of all paths, and mixtures, the one returned
-        promises least distortion of new pairs, judged by those with a point set aside. It distorts the fitted points
-        more and new ones, as a rule, less; with few points the choice is rough, and may miss a better simple map.
+        None: the map is the best on all points given. A share in (0, 1): so many points are set aside in turn, maps
+        are descended on the others from several starts, and the start, the place to stop and the scale that promise
+        least distortion of new pairs, judged by those with a point set aside, are used with all points. The map
+        distorts the fitted points more and new ones, as a rule, less. Above 3,000 points 800 of them decide, and
+        determine the map; with so many the default serves new points as well.
     max_pairs : int or None, default=None
         None: all pairs, of which there may be 2e8 (20,000 points). Otherwise, where there are more, only the pairs
         of a random subset of points are looked at, as many as fit; ``n_pairs_`` says how many, and ``distortion_`` is
@@ -90,14 +91,15 @@ class DerandJLEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Deran
     distortion_lower_bound_ : float
         No map of these points to as many dimensions, linear or not, has a smaller distortion.
     validation_distortion_ : float
-        Largest relative change over the pairs with a point set aside, with ``validation_fraction``. These pairs chose
-        the map, so it is a little optimistic; and of more new points the extremes lie further out.
+        With ``validation_fraction``: largest relative change over the pairs with a point set aside, averaged over the
+        splits. These pairs chose where to stop, so it is a little optimistic; of more new points the extremes lie
+        further out.
     noise_ : float
         sigma at the end.
     certificate_ : Certificate
         Of the objective ``t^-2 log F_t`` at the last ``t``, with sigma a variable, at ``certified_params_``. With
-        ``validation_fraction`` that is the end of the path on the fitted points, not the map returned, which is
-        usually stopped earlier.
+        ``validation_fraction`` that is the optimum on the fitted points, not the map returned, which is usually
+        stopped earlier.
     certified_params_ : ndarray of shape (n_components * rank + 1,)
         The map on scaled coordinates of the points' span, and the noise in its natural unit.
     history_ : dict of str to ndarray
@@ -202,7 +204,7 @@ class DerandJLEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Deran
         check_magnitude(X, "X")
         start, engine, outside, aside, sample = self._draw_seeds(5)
         looked_at, self.n_pairs_ = rows_within_reach(X.shape[0], self.max_pairs, sample)
-        fitted, held = set_aside(_as_float64(X)[looked_at], self.validation_fraction, aside)
+        fitted = _as_float64(X)[looked_at]
         large = fitted.shape[0] > DENSE_POINTS
         anchors = np.random.RandomState(sample).permutation(fitted.shape[0])[: ANCHORS if large else None]
         coordinates = SpanCoordinates.of(fitted[np.sort(anchors)])
@@ -219,8 +221,9 @@ class DerandJLEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Deran
                 components = refine(run, fitted, coordinates, descent, components, self._tensors, self.max_iter, sample)
             elif descent is not None:
                 components = components + coordinates.to_features(descent.maps())
-            if descent is not None and held is not None:
-                chosen = best_on_new_pairs(run, self._tensors, coordinates, held, components, outside)
+            parts = splits(coordinates.X.shape[0], self.validation_fraction or 0.0, aside)
+            if descent is not None and parts:
+                chosen = map_for_new_points(self._tensors, coordinates, parts, k, outside)
                 components, self.validation_distortion_ = chosen
             self.components_ = components.astype(X.dtype, copy=False)
             if self.compute_inverse_components:

@@ -1,240 +1,260 @@
-"""Maps for points that were not fitted: the best, on pairs with points set aside, of several paths.
+"""Maps for points that were not fitted: the recipe that does best on points set aside in turn, then used on all.
 
 The optimum of the fitted pairs and that of new ones pull apart when the points are few beside their dimension. What
 helped on new points, each of it tried on the data sets of the benchmark: descending in *unscaled* coordinates, where
 rare directions move last; stopping early, at a small exponent; starting from orthonormal rows, or leading principal
 axes plus a random remainder, rather than from a Gaussian map; leaving the map outside the fitted span as it was drawn.
-No single recipe wins everywhere, so the points set aside decide.
+No single recipe wins everywhere. So a recipe, a start and the place on its path to stop at, is chosen by
+cross-validation, and then walked once more with all points; none is wasted on the choice alone.
 
-**The scale** of a map matters as much as the map, and the extremes of few pairs place it badly. A ratio ``q`` of a
-random map is chi-square over ``k``, and its cube root is normal to high accuracy (Wilson and Hilferty 1931). So mean
-and deviation of the cube roots over the pairs of points set aside predict the extremes of *more* pairs, ``mean +-
-z_N deviation`` with ``z_N`` the expected largest of N standard normals (Blom 1958), N being the pairs of as many points
-as were given; or the extremes seen may be moved out by ``z_N`` over that of the pairs seen, which follows the data
-where they are not chi-square (principal components of few features) but is noisier. Either pair of extremes has a
-scale that balances it. Their geometric mean is taken; neither alone was better in every data set of the benchmark.
-Pairs of one fitted and one new point count as they are.
+**The scale** of a map matters as much as the map, and largest values are poor statistics to choose by: the extremes of
+few pairs are noisy, and those of more pairs lie further out. A ratio ``q`` of a random map is chi-square over ``k``,
+and its cube root is normal to high accuracy (Wilson and Hilferty 1931). So in each split the ``ORDER`` smallest and
+largest cube roots over the pairs *within* the points set aside are set against the order statistics they stand for
+(Blom 1958): one slope for either tail. Averaged over the splits they say where the extremes of as many new points as
+were given are to be expected. Pairs of one fitted and one new point are many, and their extremes count as they are.
+The recipe with the least expected distortion at its best scale wins, and takes that scale along.
+
+Tried and not kept: the extremes themselves, or two-parameter fits to the tails (noisier); mean and deviation of all
+roots (blind to tails that are not chi-square, such as those of principal components); smoothing along the path;
+keeping the maps of the splits, or averages of their Gram matrices, instead of walking again.
 """
 
 from dataclasses import dataclass
 from functools import partial
-from itertools import combinations
 
 import numpy as np
 from scipy import linalg, sparse
 from scipy.special import ndtri
 
-from sklearn_derand.estimators._jl_path import PASSING, Descent
+from sklearn_derand.estimators._jl_path import Descent
+from sklearn_derand.estimators._jl_points import SpanCoordinates
 from sklearn_derand.metrics._distortion import squared_distances
 
-LADDER = [(2.0, (5, 10, 20)), (4.0, (5, 10, 20)), (8.0, (5, 10, 20, 40)), (16.0, (5, 10, 20, 40)), (64.0, (10, 40))]
+LADDER = [(2.0, (10, 20)), (4.0, (10, 20)), (8.0, (20, 40)), (16.0, (40,)), (64.0, (40,))]
 """Exponents and the steps between two looks at the points set aside."""
 
 AXES = (0.0, 0.5, 1.0)
 """Share of the components that start along principal axes, each with a random image of all other directions added."""
 
-BLENDS = (0.25, 0.5, 0.75)
-"""Mixtures tried of the Gram matrices of a path's start and of its best point."""
-
-FEWEST = 3
-"""Pairs of points set aside below which nothing is extrapolated."""
+ORDER = 8
+"""Order statistics that determine the slope of a tail."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class NewPairs:
-    """The pairs that have at least one point set aside, and the best map on them so far.
+    """The pairs with at least one point set aside: what a map does to them.
 
     Attributes
     ----------
     X : {ndarray, csr} of shape (n, d)
         All points, those set aside first.
-    n_aside : int
-        How many of them are set aside.
+    counted : ndarray of bool, shape (n_aside, n)
+        Pairs of distinct points.
+    within : ndarray of bool, shape (m,)
+        Which of those have both points set aside.
+    inverse : ndarray of shape (m,)
+        One over their squared distances.
     """
 
     X: object
-    n_aside: int
+    counted: np.ndarray
+    within: np.ndarray
+    inverse: np.ndarray
 
-    def __post_init__(self):
-        before = squared_distances(self.X, slice(0, self.n_aside))
-        self._counted = before > 1e-12 * max(before.max(), np.finfo(float).tiny)
-        self._inverse = 1 / before[self._counted]
-        within = np.zeros_like(before, dtype=bool)
-        within[:, : self.n_aside] = np.tri(self.n_aside, k=-1, dtype=bool)
-        self._both = within[self._counted]
-        n, m = self.X.shape[0], int(self._both.sum())
-        self._z, self._z_seen = _largest_normal(n * (n - 1) // 2), _largest_normal(m)
-        self.expected, self.components = np.inf, None
+    @classmethod
+    def of(cls, aside, fitted):
+        """Pair points set aside with each other and with the fitted ones."""
+        X = sparse.vstack([aside, fitted], format="csr") if sparse.issparse(aside) else np.vstack([aside, fitted])
+        n_aside = aside.shape[0]
+        before = squared_distances(X, slice(0, n_aside))
+        counted = before > 1e-12 * max(before.max(), np.finfo(float).tiny)
+        both = np.zeros_like(counted)
+        both[:, :n_aside] = np.tri(n_aside, k=-1, dtype=bool)
+        counted[:, :n_aside] &= both[:, :n_aside]
+        return cls(X, counted, both[counted], 1 / before[counted])
 
     def ratios(self, components):
-        """Return the ratios of squared distances over the pairs that count."""
+        """Return the ratios of squared distances."""
         images = np.asarray(self.X @ components.T)
-        return squared_distances(images, slice(0, self.n_aside))[self._counted] * self._inverse
+        return squared_distances(images, slice(0, self.counted.shape[0]))[self.counted] * self.inverse
 
-    def offer(self, components):
-        """Keep a map if it is the best so far; return what it is expected to do to new points, and it at its scale."""
+    def look(self, components):
+        """Summarise a map's ratios: what :func:`expected_extremes` reads, then the least and the largest ratio."""
         ratios = self.ratios(components)
-        if self.components is None:
-            self.components = components
-        if not ratios.size or ratios.min() <= 0:
-            return np.inf, components
-        low, high = ratios.min(), ratios.max()
-        square = 2 / (low + high)
-        if self._both.sum() >= FEWEST:
-            new = ratios[self._both]
-            further = _stretched(new, self._z / self._z_seen)
-            low, high = min(low, further[0]), max(high, further[1])
-            square = np.sqrt(balancing_scale(new, self._z) * 2 / (low + high))
-        expected = max(1 - square * low, square * high - 1)
-        components = np.sqrt(square) * components
-        if expected < self.expected:
-            self.expected, self.components = expected, components
-        return expected, components
+        if ratios.size == 0:
+            return np.array([1.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0])
+        mixed = ratios[~self.within]
+        return np.array(
+            [*tails(ratios[self.within]), mixed.min(initial=1.0), mixed.max(initial=1.0), ratios.min(), ratios.max()]
+        )
 
 
-def balancing_scale(ratios, z):
-    """Return the factor that makes the extremes of more such ratios equally far from 1.
+def tails(ratios):
+    """Return the mean cube root and the slopes of its lower and upper tail against normal order statistics.
 
     Parameters
     ----------
     ratios : ndarray of shape (m,)
-        A sample.
-    z : float
-        Extremes of the larger one lie ``z`` deviations of the cube roots from their mean.
+        A sample; where it has fewer than two values nothing can be said, and the answer is ``(1, 0, 0)``.
 
     Returns
     -------
-    float
+    mean, lower, upper : float
+        A normal sample has both slopes near its standard deviation.
     """
-    roots = np.cbrt(ratios)
-    low, high = (max(roots.mean() + side * z * roots.std(), 0.0) ** 3 for side in (-1, 1))
-    return 2 / (low + high)
+    count = min(ORDER, ratios.size // 2)
+    if count == 0:
+        return 1.0, 0.0, 0.0
+    roots = np.sort(np.cbrt(ratios)) - np.cbrt(ratios).mean()
+    scores = normal_score(np.arange(1, count + 1), ratios.size)
+    lower, upper = (scores @ ends / (scores @ scores) for ends in (-roots[:count], roots[: -count - 1 : -1]))
+    return float(np.cbrt(ratios).mean()), float(lower), float(upper)
 
 
-def _stretched(ratios, factor):
-    """Return the extremes, their cube roots moved away from the mean root by a factor."""
-    roots = np.cbrt(ratios)
-    centre = roots.mean()
-    return tuple(max(centre + factor * (end - centre), 0.0) ** 3 for end in (roots.min(), roots.max()))
+def normal_score(rank, count):
+    """Return the expected ``rank``-th largest of ``count`` standard normals, by Blom's approximation."""
+    return -ndtri((rank - 0.375) / (count + 0.25))
 
 
-def _largest_normal(count):
-    """Return the expected largest of so many standard normals, by Blom's approximation."""
-    return float(ndtri((count - 0.375) / (count + 0.25))) if count else 0.0
-
-
-def blended(one, other, share):
-    """Return the map of the old size whose Gram matrix is nearest to a mixture of those of two maps.
+def expected_extremes(summary, n_pairs):
+    """Return the least and the largest ratio to expect among so many pairs of new points.
 
     Parameters
     ----------
-    one, other : ndarray of shape (k, d)
-        Their Gram matrices ``A' A`` give all distances; a mixture of them has rank up to 2k.
+    summary : ndarray of shape (7,)
+        Of ``NewPairs.look``, or an average of them.
+    n_pairs : int
+        How many.
+
+    Returns
+    -------
+    low, high : float
+    """
+    mean, lower, upper, mixed_low, mixed_high = summary[:5]
+    score = normal_score(1, n_pairs)
+    return min(max(mean - score * lower, 0.0) ** 3, mixed_low), max((mean + score * upper) ** 3, mixed_high)
+
+
+def splits(n_points, share, seed):
+    """Return disjoint sets of points to set aside in turn, as many as there are.
+
+    Parameters
+    ----------
+    n_points : int
+        Number of points.
     share : float
-        Of the other.
+        Part of them in each set.
+    seed : int
+        Of the order.
 
     Returns
     -------
-    ndarray of shape (k, d)
+    list of ndarray
+        Indices; empty where a set would have no point, or leave fewer than two.
     """
-    rows = np.vstack([np.sqrt(1 - share) * one, np.sqrt(share) * other])
-    basis, triangle = linalg.qr(rows.T, mode="economic", check_finite=False)
-    left, values, _ = linalg.svd(triangle, full_matrices=False, check_finite=False)
-    k = one.shape[0]
-    return np.asarray(values[:k, None] * (basis @ left[:, :k]).T)
+    n_aside = round(share * n_points)
+    if n_aside == 0 or n_points - n_aside < 2:
+        return []
+    order = np.random.RandomState(seed).permutation(n_points)
+    return [np.sort(part) for part in np.split(order[: n_points // n_aside * n_aside], n_points // n_aside)]
 
 
-def set_aside(points, share, seed):
-    """Return the points to fit and those set aside, ``None`` for the latter where there are none."""
-    n = points.shape[0]
-    n_aside = 0 if share is None else round(share * n)
-    if n_aside == 0 or n - n_aside < 2:
-        return points, None
-    order = np.random.RandomState(seed).permutation(n)
-    return points[order[n_aside:]], points[order[:n_aside]]
-
-
-def best_on_new_pairs(run, tensors, coordinates, held, components, seed):
-    """Return the best map on the pairs with points set aside, and its largest distortion there.
+def map_for_new_points(tensors, coordinates, aside, k, seed):
+    """Choose a recipe by the points set aside in turn, and walk it with all points.
 
     Parameters
     ----------
-    run : callable
-        ``(objective, params, **settings) -> Solution``.
     tensors : callable
         Arrays to tensors.
     coordinates : SpanCoordinates
-        Of the fitted points.
-    held : {ndarray, csr} of shape (n_aside, d)
-        The points set aside.
-    components : ndarray of shape (k, d)
-        The optimum on the fitted points: one candidate.
+        Of all points.
+    aside : list of ndarray
+        What ``splits`` returned, not empty.
+    k : int
+        Dimension of the images.
     seed : int
-        Of the random parts of others.
+        Of the random parts of the starts.
 
     Returns
     -------
     components : ndarray of shape (k, d)
         The map.
     distortion : float
-        Over all pairs with a point set aside.
+        Of the recipe: largest over the pairs with a point set aside, averaged over the splits.
     """
-    from sklearn_derand.problems.johnson_lindenstrauss import PairDistortion
+    X = coordinates.X
+    n = X.shape[0]
+    looks = []
+    for indices in aside:
+        others = np.setdiff1d(np.arange(n), indices)
+        pairs = NewPairs.of(X[indices], X[others])
+        looks.append([pairs.look(components) for components in walks(tensors, SpanCoordinates.of(X[others]), k, seed)])
+    summaries = np.mean(looks, axis=0)
+    extremes = np.array([expected_extremes(summary, n * (n - 1) // 2) for summary in summaries])
+    low, high = extremes.T
+    chosen = int(np.argmin(np.divide(high - low, high + low, out=np.full_like(high, np.inf), where=high > 0)))
+    square = 2 / extremes[chosen].sum()
+    ends = np.array(looks)[:, chosen, 5:] * square
+    distortion = np.maximum(1 - ends[:, 0], ends[:, 1] - 1).mean()
+    start, place = divmod(chosen, 1 + sum(len(steps) for _, steps in LADDER))
+    walk = walks(tensors, coordinates, k, seed, only=start)
+    components = next(components for i, components in enumerate(walk) if i == place)
+    return np.sqrt(square) * components, float(max(distortion, 0.0))
 
-    everything = (sparse.vstack if sparse.issparse(held) else np.vstack)([held, coordinates.X])
-    pairs = NewPairs(everything.tocsr() if sparse.issparse(held) else everything, held.shape[0])
-    pairs.offer(components)
-    k = components.shape[0]
-    pose = partial(PairDistortion, *tensors(coordinates.points, coordinates.inverse_distances), k)
-    explore(run, pose, coordinates, k, pairs, seed)
-    return pairs.components, float(np.abs(pairs.ratios(pairs.components) - 1).max(initial=0.0))
 
-
-def explore(run, pose, coordinates, k, pairs, seed):
-    """Walk several paths from different starts and offer their points to the pairs set aside.
+def walks(tensors, coordinates, k, seed, only=None):
+    """Descend from every start, and yield the map at each stop, balanced on the points it is fitted to.
 
     Parameters
     ----------
-    run : callable
-        ``(objective, params, **settings) -> Solution``.
-    pose : callable
-        ``t -> PairDistortion`` of the fitted points in unscaled coordinates.
+    tensors : callable
+        Arrays to tensors.
     coordinates : SpanCoordinates
-        Of the fitted points.
+        Of the points to fit.
     k : int
         Dimension of the images.
-    pairs : NewPairs
-        Receives the maps.
     seed : int
         Of the random parts.
+    only : int or None, default=None
+        The start to take; None for all in turn.
+
+    Yields
+    ------
+    components : ndarray of shape (k, d)
+        Its extreme ratios on the fitted pairs are equally far from 1.
     """
+    from sklearn_derand.problems.johnson_lindenstrauss import PairDistortion
+
+    pose = partial(PairDistortion, *tensors(coordinates.points, coordinates.inverse_distances), k)
+    for number, (maps, outside) in enumerate(_starts(coordinates, k, seed)):
+        if only is not None and number != only:
+            continue
+        descent = Descent.at_map(pose(LADDER[0][0]), maps)
+        yield _balanced(descent, outside, coordinates)
+        for t, stops in LADDER:
+            descent.objective = descent.objective.at(t)
+            for steps in stops:
+                descent.glide(steps)
+                yield _balanced(descent, outside, coordinates)
+
+
+def _starts(coordinates, k, seed):
+    """Yield maps on the span and outside: random rows, with more and more principal axes, and the axes alone."""
     d = coordinates.X.shape[1]
     random = np.random.RandomState(seed)
-    ends = []
     for share in AXES:
-        rows = linalg.qr(random.standard_normal((d, k)), mode="economic")[0].T * np.sqrt(d / k)
+        rows = np.zeros((k, d))
+        basis = linalg.qr(random.standard_normal((d, min(k, d))), mode="economic")[0]
+        rows[: basis.shape[1]] = basis.T * np.sqrt(d / k)
         maps = coordinates.inside(rows)
         outside = rows - coordinates.to_features(maps)
         n_axes = min(round(share * k), coordinates.rank)
         maps[:, :n_axes] = np.eye(k, n_axes)
-        ends.append(_walk(run, pose, coordinates, maps, outside, pairs))
-    axes = np.eye(k, coordinates.rank)
-    ends.append(_walk(run, pose, coordinates, axes, np.zeros((k, d)), pairs))
-    for one, other in combinations(ends, 2):
-        pairs.offer(blended(one, other, 0.5))
+        yield maps, outside
+    yield np.eye(k, coordinates.rank), np.zeros((k, d))
 
 
-def _walk(run, pose, coordinates, maps, outside, pairs):
-    """Descend from one start; offer the points of the path and blends of its best with the start; return the best."""
-    descent = Descent.at_map(pose(LADDER[0][0]), maps)
-    start = best = pairs.offer(outside + coordinates.to_features(maps))
-    for t, looks in LADDER:
-        descent.objective = descent.objective.at(t)
-        for steps in looks:
-            descent.advance(run, max_iter=steps, curvature_tol=PASSING)
-            components = outside + coordinates.to_features(descent.maps())
-            best = min(best, pairs.offer(components), key=lambda pair: pair[0])
-    if best is not start:
-        for share in BLENDS:
-            pairs.offer(blended(start[1], best[1], share))
-    return best[1]
+def _balanced(descent, outside, coordinates):
+    low, high = descent.objective.extremes(descent.params)
+    return (outside + coordinates.to_features(descent.maps())) * np.sqrt(2 / (low + high) if high > 0 else 1.0)

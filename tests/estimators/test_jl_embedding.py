@@ -21,6 +21,7 @@ from sklearn.random_projection import GaussianRandomProjection, johnson_lindenst
 from sklearn_derand import DerandJLEmbedding
 from sklearn_derand.engine import minimize
 from sklearn_derand.estimators import _jl_embedding, _jl_path, _jl_scale, _jl_validation
+from sklearn_derand.estimators._jl_points import SpanCoordinates
 from sklearn_derand.metrics import distortions, max_distortion
 from sklearn_derand.problems.johnson_lindenstrauss import PairDistortion
 
@@ -190,7 +191,6 @@ def test_points_set_aside_choose_the_map():
     best_on_fitted = DerandJLEmbedding(n_components=16, random_state=0).fit(X)
     chosen = DerandJLEmbedding(n_components=16, validation_fraction=0.25, random_state=0).fit(X)
     assert best_on_fitted.distortion_ < chosen.distortion_ < chosen.distortion_bound_
-    assert chosen.validation_distortion_ <= chosen.distortion_ * (1 + 1e-9)
     gain = max_distortion(new, best_on_fitted.transform(new)) / max_distortion(new, chosen.transform(new))
     assert gain > 1.0
     assert chosen.certificate_.holds
@@ -274,48 +274,84 @@ def test_search_over_the_dimension():
     assert search.best_params_ == {"derandjlembedding__n_components": 16}
 
 
-def test_the_scale_foresees_the_extremes_of_more_pairs():
-    """On ratios of a random map, from 100 of them: closer to the best of 10,000 than balancing the sample's own."""
+def test_tails_foresee_the_extremes_of_more_pairs():
+    """On ratios of a random map, from 100 of them: a scale closer to the best of 10,000 than the sample's own."""
     random = np.random.RandomState(0)
-    z = _jl_validation._largest_normal(10_000)
+    score = _jl_validation.normal_score(1, 10_000)
     normal = random.standard_normal((200, 10_000)).max(axis=1)
-    assert abs(normal.mean() - z) < 4 * normal.std() / np.sqrt(200)
+    assert abs(normal.mean() - score) < 4 * normal.std() / np.sqrt(200)
     foreseen, seen = np.empty(200), np.empty(200)
     for i in range(200):
         sample, more = (random.chisquare(16, size) / 16 for size in (100, 10_000))
-        scales = _jl_validation.balancing_scale(sample, z), 2 / (sample.min() + sample.max())
+        extremes = _jl_validation.expected_extremes(np.array([*_jl_validation.tails(sample), 1.0, 1.0]), 10_000)
+        scales = 2 / sum(extremes), 2 / (sample.min() + sample.max())
         foreseen[i], seen[i] = (max(1 - scale * more.min(), scale * more.max() - 1) for scale in scales)
     gain = seen - foreseen
     assert gain.mean() > 4 * gain.std() / np.sqrt(200)
     assert gain.mean() > 0.05
 
 
-@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
-def test_blends_mix_gram_matrices(share):
-    """Exactly where the mixture has the rank, whatever rotates the images; else the nearest, by Eckart and Young."""
-    random = np.random.RandomState(0)
-    one, other = random.standard_normal((2, 3, 8))
-    blend = _jl_validation.blended(one, other, share)
-    mixture = (1 - share) * one.T @ one + share * other.T @ other
-    values = np.linalg.eigvalsh(mixture)
-    assert blend.shape == (3, 8)
-    assert np.linalg.norm(mixture - blend.T @ blend) == pytest.approx(np.linalg.norm(values[:-3]), abs=1e-12)
-    turned = np.linalg.qr(random.standard_normal((3, 3)))[0] @ one
-    same = _jl_validation.blended(one, turned, share)
-    np.testing.assert_allclose(same.T @ same, one.T @ one, atol=1e-12)
+def test_pairs_with_a_fitted_point_bound_the_extremes():
+    tails = (1.0, 0.0, 0.0)
+    assert _jl_validation.expected_extremes(np.array([*tails, 0.4, 1.2]), 50) == (0.4, 1.2)
+    wide = _jl_validation.expected_extremes(np.array([1.0, 0.1, 0.2, 0.9, 1.1]), 50)
+    assert wide == pytest.approx(((1 - 0.1 * 2.25) ** 3, (1 + 0.2 * 2.25) ** 3), rel=0.01)
+    assert _jl_validation.tails(np.full(9, 8.0)) == pytest.approx((2.0, 0.0, 0.0), abs=1e-12)
+    assert _jl_validation.tails(np.array([3.0])) == tails
 
 
-def test_the_map_chosen_is_no_worse_than_any_offered():
-    """All candidates, the scaled principal components among them, go through one comparison."""
-    pairs = _jl_validation.NewPairs(DIGITS[:80], 20)
-    axes = np.linalg.svd(DIGITS[20:80] - DIGITS[20:80].mean(axis=0))[2]
-    offers = [pairs.offer(np.random.RandomState(s).standard_normal((16, 64)))[0] for s in range(5)]
-    by_axes, scaled = pairs.offer(axes[:16])
-    assert pairs.expected == min(*offers, by_axes) == by_axes
-    np.testing.assert_array_equal(pairs.components, scaled)
-    again, rescaled = pairs.offer(7 * axes[:16])
-    assert again == pytest.approx(by_axes, rel=1e-12)
-    np.testing.assert_allclose(rescaled, scaled, rtol=1e-9, atol=1e-15)
+@pytest.mark.parametrize("n, share, sizes", [(50, 0.2, [10] * 5), (11, 0.3, [3] * 3), (9, 0.7, [6]), (4, 0.1, [])])
+def test_splits_set_each_point_aside_at_most_once(n, share, sizes):
+    parts = _jl_validation.splits(n, share, 0)
+    assert [part.size for part in parts] == sizes
+    assert np.unique(np.concatenate([*parts, []])).size == sum(sizes)
+
+
+def test_every_pair_with_a_point_set_aside_is_looked_at_once():
+    aside, fitted = DIGITS[:7], np.vstack([DIGITS[7:12], DIGITS[:1]])
+    components = np.random.RandomState(0).standard_normal((5, 64))
+    pairs = _jl_validation.NewPairs.of(aside, fitted)
+    within = distortions(aside, aside @ components.T) + 1
+    everything = np.vstack([aside, fitted])
+    all_pairs = distortions(everything, everything @ components.T) + 1
+    among_fitted = distortions(fitted, fitted @ components.T) + 1
+    ratios = pairs.ratios(components)
+    # One point stands in both sets: that pair has no ratio.
+    assert ratios.size == all_pairs.size - among_fitted.size - 1
+    np.testing.assert_allclose(np.sort(ratios[pairs.within]), np.sort(within), rtol=1e-9)
+    assert pairs.look(components)[5:] == pytest.approx([ratios.min(), ratios.max()])
+
+
+def test_the_recipe_is_walked_again_with_all_points(monkeypatch):
+    """The map is a stop of a walk on all points, scaled; and the recipe's distortion is what its maps do to pairs."""
+    monkeypatch.setattr(_jl_validation, "LADDER", [(4.0, (3, 3))])
+    tensors = DerandJLEmbedding()._tensors
+    coordinates, parts = SpanCoordinates.of(DIGITS[:40]), _jl_validation.splits(40, 0.25, 0)
+    components, distortion = _jl_validation.map_for_new_points(tensors, coordinates, parts, 12, 3)
+    stops = list(_jl_validation.walks(tensors, coordinates, 12, 3))
+    scales = [np.linalg.norm(components) / np.linalg.norm(stop) for stop in stops]
+    gaps = [np.abs(components - scale * stop).max() for scale, stop in zip(scales, stops, strict=True)]
+    chosen = int(np.argmin(gaps))
+    assert len(stops) == 4 * 3
+    assert gaps[chosen] < 1e-12 < np.sort(gaps)[1]
+    worst = []
+    for part in parts:
+        others = np.setdiff1d(np.arange(40), part)
+        walk = _jl_validation.walks(tensors, SpanCoordinates.of(DIGITS[others]), 12, 3)
+        stop = scales[chosen] * list(walk)[chosen]
+        order = np.concatenate([part, others])
+        changes = np.abs(distortions(DIGITS[order], DIGITS[order] @ stop.T))
+        worst.append(changes[np.triu_indices(40, 1)[0] < part.size].max())
+    assert distortion == pytest.approx(np.mean(worst), rel=1e-9)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.DataDimensionalityWarning")
+@pytest.mark.parametrize("n_components", [6, 8])
+def test_new_points_of_an_isometry(n_components):
+    X = np.random.RandomState(0).standard_normal((30, 6))
+    embedding = DerandJLEmbedding(n_components, validation_fraction=0.2, random_state=0).fit(X)
+    assert embedding.validation_distortion_ < 1e-9
+    assert embedding.distortion_ < 1e-9
 
 
 def test_a_loose_stage_does_not_rest_where_two_images_meet():

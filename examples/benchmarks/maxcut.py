@@ -1,13 +1,13 @@
 """Maximum cut on Gset graphs: DerandMaxCut beside simulated annealing, hyperplane rounding and networkx.
 
-For each graph, budget and seed, in one process and one thread:
+For each graph, budget and seed, in one process and one thread; every time is CPU time of the process, so that a busy
+machine does not matter:
 
-* ``ours``: ``DerandMaxCut(polish="auto", max_time=budget)``, reduction, relaxation, bound, certificate included;
-* ``ours, no sampler``: the same fit with ``polish="one_flip"`` and its default effort;
-* ``dwave``: simulated annealing of dwave-samplers from random states with its default schedule, one read, as many
-  sweeps as fill the CPU seconds that ``ours`` took (calibrated by short runs that are part of the budget). A budget is
-  wall-clock time to ``ours``, so run this on an idle machine; 0 is the default effort without a limit, safe under load;
-* ``dwave, 4 reads``: the same with four reads of a quarter of the sweeps;
+* ``ours``: ``DerandMaxCut(polish="auto", max_time=budget)``, reduction, relaxation, bound and certificate included. Its
+  time limit is read from the CPU clock here, from the wall clock for users;
+* ``ours, no sampler``: ``polish=None`` and one-flip local search, at default effort: the derandomised descent;
+* ``dwave, 1 read`` and ``dwave, 4 reads``: simulated annealing of dwave-samplers from random states with its default
+  schedule and as many sweeps as fill the CPU seconds that ``ours`` took; runs that find its speed are not charged;
 * ``openjij``: its annealing in the same way, where it is installed;
 * ``SDP + 100 hyperplanes`` of the same relaxation, and ``+ one-flip``;
 * ``networkx``: its one-exchange heuristic, with ``--networkx`` (minutes on these graphs).
@@ -15,16 +15,23 @@ For each graph, budget and seed, in one process and one thread:
 Cuts are recomputed from labels by ``sklearn_derand.metrics.cut_value``. ``ratio`` is to the best cut known
 (``best_known.csv`` of the data directory), ``certified`` to our own upper bound, which is given in per cent above the
 value of the semidefinite relaxation in the same file (below it where the reduction made it tighter). A mean marked
-``<`` is more than one standard error below the best peer at the same budget: there we lose.
+``<`` is more than one standard error (of ours, at least half a unit) below the best peer at the same budget: there we
+lose.
 
-    python examples/benchmarks/maxcut.py --data DIR [--budgets 1 5 20] [--graphs G1 G22 ...] [--seeds 3] [--networkx]
+    python examples/benchmarks/maxcut.py --data DIR [--budgets 1 5 20] [--graphs G1 G22 ...] [--seeds 5] [--networkx]
+        [--lines FILE] [--only-report]
 
-``DIR`` holds NAME.txt.gz in rudy format and ``best_known.csv`` with columns name, best_known and sdp_bound.
+With ``--lines`` each run is appended to FILE as a line of JSON, and runs that are there already are not repeated: the
+table can be made in pieces, and is printed of what there is. ``DIR`` holds NAME.txt.gz in rudy format and
+``best_known.csv`` with columns name, best_known and sdp_bound. Budgets below 2 s are for at most 3,000 nodes.
 """
 
 import argparse
 import csv
+import datetime
+import importlib.metadata
 import importlib.util
+import json
 import os
 import sys
 import time
@@ -40,9 +47,11 @@ from sklearn.exceptions import ConvergenceWarning
 
 from sklearn_derand import DerandMaxCut
 from sklearn_derand.datasets import make_graph, read_graph
+from sklearn_derand.estimators._cut_deadline import Deadline
 from sklearn_derand.metrics import cut_value
 
-OURS, PLAIN = "ours", "ours, no sampler"
+OURS, PLAIN, ROUNDING = "ours", "ours, no sampler", "SDP + 100 hyperplanes + one-flip"
+NOT_PEERS = (OURS, PLAIN)
 
 
 def clocked(function, *arguments):
@@ -66,22 +75,27 @@ def upper_edges(W):
     return entries.row[upper], entries.col[upper], entries.data[upper]
 
 
-def filled(run, budget):
-    """Run ``run(n_sweeps)`` with as many sweeps as fill the budget, found from short runs that count."""
-    n_sweeps, used, before = 16, 0.0, 0.0
-    while True:
+SPEEDS = {}
+
+
+def filled(run, budget, key):
+    """Run ``run(n_sweeps)`` with as many sweeps as fill the budget, at the speed of the last run of this kind."""
+    if key not in SPEEDS:
+        n_sweeps, taken = 16, 0.0
+        while taken < 0.15 * budget:
+            n_sweeps *= 4
+            _, taken = clocked(run, n_sweeps)
+        SPEEDS[key] = n_sweeps / taken
+    n_sweeps = max(1, int(SPEEDS[key] * budget))
+    labels, taken = clocked(run, n_sweeps)
+    SPEEDS[key] = n_sweeps / taken
+    if taken < 0.85 * budget:  # the speed was underrated: the peer gets its time
+        n_sweeps = int(SPEEDS[key] * budget)
         labels, taken = clocked(run, n_sweeps)
-        used += taken
-        if taken > 0.1 * budget or used > 0.4 * budget:
-            break
-        n_sweeps, before = 4 * n_sweeps, taken
-    # Three quarters of the last run's sweeps took the difference; what is left is overhead.
-    each = max(taken - before, 0.1 * taken) / (0.75 * n_sweeps)
-    more = int((budget - used - before) / each)
-    return run(more) if more > n_sweeps else labels
+    return labels, taken
 
 
-def dwave(W, seed, budget, n_reads):
+def dwave(W, seed, budget, n_reads, name):
     """Simulated annealing of dwave-samplers, default schedule, random states."""
     import dimod
     from dwave.samplers import SimulatedAnnealingSampler
@@ -94,11 +108,11 @@ def dwave(W, seed, budget, n_reads):
         )
         return found.first.sample
 
-    best = filled(run, budget)
-    return np.array([best[node] for node in range(W.shape[0])])
+    best, taken = filled(run, budget, (name, budget, n_reads))
+    return np.array([best[node] for node in range(W.shape[0])]), taken
 
 
-def openjij(W, seed, budget):
+def openjij(W, seed, budget, name):
     """Simulated annealing of openjij."""
     import openjij
 
@@ -108,11 +122,11 @@ def openjij(W, seed, budget):
     def run(n_sweeps):
         return sampler.sample_ising({}, couplings, num_reads=1, num_sweeps=n_sweeps, seed=seed).first.sample
 
-    best = filled(run, budget)
-    return np.array([best.get(node, 1) for node in range(W.shape[0])])
+    best, taken = filled(run, budget, (name, budget, "openjij"))
+    return np.array([best.get(node, 1) for node in range(W.shape[0])]), taken
 
 
-def hyperplanes(W, embedding, seed, n=100):
+def hyperplanes(embedding, seed, n=100):
     """Return the labels of ``n`` random hyperplanes, as columns of signs."""
     signs = np.sign(embedding @ np.random.RandomState(seed).standard_normal((embedding.shape[1], n)))
     return np.where(signs == 0, 1.0, signs)
@@ -130,6 +144,12 @@ def best_column(W, signs):
     return signs[:, int(np.argmin(np.einsum("ij,ij->j", signs, W @ signs)))]
 
 
+def plain_descent(W, seed):
+    """Fit without polish, then flip single vertices."""
+    labels = fit(W, seed, polish=None).labels_
+    return flipped(W, 1.0 - 2.0 * labels[:, None])[:, 0]
+
+
 def networkx_exchange(W, seed):
     """Return the one-exchange heuristic's labels."""
     import networkx as nx
@@ -138,58 +158,100 @@ def networkx_exchange(W, seed):
     return np.isin(np.arange(W.shape[0]), list(side))
 
 
-def compare(W, seed, budget, with_networkx):
-    """Return the fit of ours and, for each method, labels and CPU seconds."""
-    ours, seconds = clocked(lambda: fit(W, seed, max_time=budget or None))
-    runs = {OURS: (ours.labels_, seconds)}
-    plain, plain_seconds = clocked(lambda: fit(W, seed, polish="one_flip"))
-    runs[PLAIN] = plain.labels_, plain_seconds
+def compare(name, W, seed, budget, arguments):
+    """Yield one record a method: cut and CPU seconds; that of ours has its bound and certificate as well."""
+    ours, seconds = clocked(lambda: fit(W, seed, max_time=budget))
+    extra = {
+        "bound": ours.upper_bound_,
+        "bound_method": ours.bound_method_,
+        "holds": ours.certificate_.holds,
+        "expected": ours.expected_cut_,
+    }
+    runs = [(OURS, ours.labels_, seconds, extra)]
     if importlib.util.find_spec("dwave"):
-        for n_reads, name in ((1, "dwave"), (4, "dwave, 4 reads")):
-            runs[name] = clocked(dwave, W, seed, seconds, n_reads)
-    if importlib.util.find_spec("openjij"):
-        runs["openjij"] = clocked(openjij, W, seed, seconds)
-    signs, cast = clocked(hyperplanes, W, ours.embedding_, seed)
-    runs["SDP + 100 hyperplanes"] = best_column(W, signs), cast
-    local, flips = clocked(flipped, W, signs)
-    runs["SDP + 100 hyperplanes + one-flip"] = best_column(W, local), cast + flips
-    if with_networkx:
-        runs["networkx"] = clocked(networkx_exchange, W, seed)
-    return ours, runs
+        runs += [(f"dwave, {k} read{'s' * (k > 1)}", *dwave(W, seed, seconds, k, name), {}) for k in (1, 4)]
+    if arguments.openjij and importlib.util.find_spec("openjij"):
+        runs.append(("openjij", *openjij(W, seed, seconds, name), {}))
+    if arguments.plain:
+        runs.append((PLAIN, *clocked(plain_descent, W, seed), {}))
+        signs, cast = clocked(hyperplanes, ours.embedding_, seed)
+        runs.append(("SDP + 100 hyperplanes", best_column(W, signs), cast, {}))
+        local, flips = clocked(flipped, W, signs)
+        runs.append((ROUNDING, best_column(W, local), cast + flips, {}))
+    if arguments.networkx:
+        runs.append(("networkx", *clocked(networkx_exchange, W, seed), {}))
+    for method, labels, taken, more in runs:
+        yield {"graph": name, "budget": budget, "seed": seed, "method": method, "cut": cut_value(W, labels)} | {
+            "seconds": round(taken, 3),
+            **more,
+        }
 
 
-def load(folder, names):
-    """Yield name, graph, best known cut and value of the relaxation."""
+def known(folder):
+    """Return the rows of ``best_known.csv`` by name."""
     with open(folder / "best_known.csv", newline="") as file:
-        rows = {row["name"]: row for row in csv.DictReader(file)}
-    for name in names or rows:
-        yield (
-            name,
-            read_graph(folder / f"{name}.txt.gz"),
-            float(rows[name]["best_known"]),
-            float(rows[name]["sdp_bound"]),
-        )
+        return {row["name"]: row for row in csv.DictReader(file)}
 
 
-def report(name, budget, known, relaxed, fits, cuts, seconds):
-    """Print one graph's rows."""
-    bound = max(model.upper_bound_ for model in fits)
-    held = sum(model.certificate_.holds for model in fits)
+def report_graph(records, row):
+    """Print one graph's rows; return the means of ours and of the best peer."""
+    cuts, seconds = defaultdict(list), defaultdict(list)
+    for record in records:
+        cuts[record["method"]].append(record["cut"])
+        seconds[record["method"]].append(record["seconds"])
+    ours = [record for record in records if record["method"] == OURS]
+    bound, relaxed, best = max(r["bound"] for r in ours), float(row["sdp_bound"]), float(row["best_known"])
     print(
-        f"\n{name}, {budget:g} s: best known {known:g}, our bound {bound:g} ({100 * (bound / relaxed - 1):+.3f} % of "
-        f"the relaxation, {fits[0].bound_method_}), certificates {held} of {len(fits)}"
+        f"\n{row['name']}, {ours[0]['budget']:g} s: best known {best:g}, our bound {bound:g} "
+        f"({100 * (bound / relaxed - 1):+.3f} % of the relaxation, {ours[0]['bound_method']}), "
+        f"certificates {sum(r['holds'] for r in ours)} of {len(ours)}"
     )
-    peers = [method for method in cuts if method not in (OURS, PLAIN)]
-    best_peer = max(np.mean(cuts[method]) for method in peers)
+    best_peer = max((np.mean(cuts[method]) for method in cuts if method not in NOT_PEERS), default=-np.inf)
+    lost = np.mean(cuts[OURS]) < best_peer - max(standard_error(cuts[OURS]), 0.5)
     for method, values in cuts.items():
-        mean = np.mean(values)
-        error = np.std(values, ddof=1) / np.sqrt(len(values)) if len(values) > 1 else 0.0
-        mark = "<" if method == OURS and mean < best_peer - max(error, 0.5) else " "
+        mean, mark = np.mean(values), "<" if method == OURS and lost else " "
         print(
-            f"  {method:34s}{mark}{mean:10.1f} +- {error:4.1f}  max {np.max(values):8g}  ratio {mean / known:.5f}  "
-            f"certified {mean / bound:.4f}  {np.mean(seconds[method]):6.2f} CPU s"
+            f"  {method:34s}{mark}{mean:10.1f} +- {standard_error(values):4.1f}  max {np.max(values):8g}  "
+            f"of {len(values)}  ratio {mean / best:.5f}  certified {mean / bound:.4f}  "
+            f"{np.mean(seconds[method]):6.2f} CPU s"
         )
-    return np.mean(cuts[OURS]), best_peer
+    plain = [np.mean(cuts[method]) if method in cuts else np.nan for method in (PLAIN, ROUNDING)]
+    return np.mean(cuts[OURS]), best_peer, lost, *plain
+
+
+def standard_error(values):
+    """Return the standard error of the mean, 0 of a single value."""
+    return np.std(values, ddof=1) / np.sqrt(len(values)) if len(values) > 1 else 0.0
+
+
+def report(records, rows):
+    """Print the table of all records, by budget and graph, and the sums."""
+    names = [(name, importlib.metadata.version(name)) for name in ("numpy", "scipy", "torch", "scikit-learn")]
+    names += [
+        (name, importlib.metadata.version(name))
+        for name in ("dwave-samplers", "openjij", "networkx")
+        if importlib.util.find_spec(name.split("-")[0])
+    ]
+    print(f"{datetime.date.today()}, " + ", ".join(" ".join(pair) for pair in names))
+    print("python examples/benchmarks/maxcut.py " + " ".join(sys.argv[1:]))
+    for budget in sorted({record["budget"] for record in records}):
+        table = []
+        for name, row in rows.items():
+            mine = [record for record in records if (record["graph"], record["budget"]) == (name, budget)]
+            if any(record["method"] == OURS for record in mine):
+                table.append(report_graph(mine, row))
+        ours, peers, lost, plain, rounded = (np.array(column) for column in zip(*table, strict=True))
+        print(
+            f"\n{budget:g} s: over {len(table)} graphs the sum of ours is {ours.sum():.1f}, of the best peer of each "
+            f"{peers.sum():.1f}; ours is more than one standard error below it on {int(lost.sum())}"
+        )
+        seen = np.isfinite(plain)
+        if seen.any():
+            gain = 100 * (plain[seen] / rounded[seen] - 1)
+            print(
+                f"{budget:g} s: without a sampler ours is at or above {ROUNDING} on {(gain >= 0).sum()} of "
+                f"{seen.sum()} graphs, by {gain.mean():.2f} % in the mean"
+            )
 
 
 def main():
@@ -197,29 +259,34 @@ def main():
     sys.stdout.reconfigure(line_buffering=True)
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder with NAME.txt.gz and best_known.csv")
-    parser.add_argument(
-        "--budgets", type=float, nargs="+", default=[1, 5, 20], help="seconds for each fit; 0: no limit"
-    )
+    parser.add_argument("--budgets", type=float, nargs="+", default=[1, 5, 20], help="CPU seconds for each fit")
     parser.add_argument("--graphs", nargs="+", help="names; default: all of best_known.csv")
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--lines", type=Path, help="file of JSON lines to add to and to report")
+    parser.add_argument("--only-report", action="store_true", help="run nothing, print the table of --lines")
+    parser.add_argument("--no-openjij", dest="openjij", action="store_false")
+    parser.add_argument("--no-plain", dest="plain", action="store_false", help="leave out the methods without sampler")
     parser.add_argument("--networkx", action="store_true", help="also networkx one-exchange: minutes a graph")
     arguments = parser.parse_args()
-    fit(make_graph(n_nodes=50, random_state=0), 0)  # imports are nobody's budget
-    for budget in arguments.budgets:
-        totals = []
-        for name, W, known, relaxed in load(arguments.data, arguments.graphs):
-            if 0 < budget < 2 and W.shape[0] > 3000:
-                continue
-            fits, cuts, seconds = [], defaultdict(list), defaultdict(list)
+    Deadline.clock = time.process_time
+    rows = known(arguments.data)
+    lines = arguments.lines.read_text().splitlines() if arguments.lines and arguments.lines.exists() else []
+    records = [json.loads(line) for line in lines]
+    done = {(r["graph"], r["budget"], r["seed"]) for r in records}
+    if not arguments.only_report:
+        fit(make_graph(n_nodes=50, random_state=0), 0)  # imports are nobody's budget
+    for budget in [] if arguments.only_report else arguments.budgets:
+        for name in arguments.graphs or rows:
+            W = read_graph(arguments.data / f"{name}.txt.gz")
             for seed in range(arguments.seeds):
-                model, runs = compare(W, seed, budget, arguments.networkx)
-                fits.append(model)
-                for method, (labels, taken) in runs.items():
-                    cuts[method].append(cut_value(W, labels))
-                    seconds[method].append(taken)
-            totals.append(report(name, budget, known, relaxed, fits, cuts, seconds))
-        ours, peers = np.sum(totals, axis=0) if totals else (0.0, 0.0)
-        print(f"\nSum over {len(totals)} graphs at {budget:g} s: ours {ours:.1f}, best peer of each graph {peers:.1f}")
+                if (budget < 2 and W.shape[0] > 3000) or (name, budget, seed) in done:
+                    continue
+                found = list(compare(name, W, seed, budget, arguments))
+                records += found
+                if arguments.lines:
+                    with open(arguments.lines, "a") as file:
+                        file.writelines(json.dumps(record) + "\n" for record in found)
+    report(records, rows)
 
 
 if __name__ == "__main__":

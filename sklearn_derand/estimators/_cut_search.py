@@ -7,21 +7,23 @@ from dataclasses import replace
 import numpy as np
 
 from sklearn_derand.estimators._cut_population import Population
+from sklearn_derand.estimators._cut_units import WeightUnits
 
 REPLICAS = 16
 """Descents at once: one replica takes a third of the time of sixteen."""
 
-STEPS = 300
-"""Steps of the continuation from sigma = 1 to 0."""
+STEPS, LEAST_STEPS = 300, 60
+"""Steps of the continuation from sigma = 1 to 0, and the fewest where time or work is limited."""
 
 WORK_LIMIT = 3e9
 """Edge visits of one round of descents on large graphs: about 20 seconds. Fewer replicas, then fewer steps, above."""
 
-WORK_PER_SECOND = 1.5e8
-"""Edge visits that a core makes; with a time limit, descents are sized to take a third of what is left."""
+WORK_PER_SECOND, DESCENT_SHARE = 1.0e8, 0.1
+"""Edge visits that a core makes; with a time limit, descents are sized to take this share of what is left."""
 
 RECORDS, MANY_EDGES = 10, 500_000
-"""Points of the path whose exact value goes to ``history_``; three on graphs with more stored weights than this."""
+"""Points of the path whose exact value goes to ``history_``; three with a time limit and on graphs with more stored
+weights than this."""
 
 RESERVE = 0.08
 """Share of the time limit kept for the certificate."""
@@ -37,31 +39,36 @@ class CutSearch:
     ----------
     weights : csr_array of shape (n_nodes, n_nodes)
         Symmetric, zero diagonal, float64.
-    rank, n_init, polish, device
+    rank, n_init, polish, n_jobs, device
         As in DerandMaxCut.
     init : ndarray of shape (n_nodes,) or None
         Signs to start from as well.
     seeds : list of int
         Four: relaxation, bound, descents, engine.
-    time_left : callable or None
-        Seconds left; ``None`` for no limit.
+    deadline : Deadline or None
+        ``None`` for no limit.
+
+    Notes
+    -----
+    All steps work on ``units.weights``, so that a constant factor changes nothing but the numbers reported.
     """
 
-    def __init__(self, weights, *, rank, n_init, init, polish, device, seeds, time_left):
+    def __init__(self, weights, *, rank, n_init, init, polish, n_jobs, device, seeds, deadline):
         from sklearn_derand.engine.tensors import resolve_device
         from sklearn_derand.problems.polish import check_polish
         from sklearn_derand.problems.reduction import reduce_graph
 
-        self.given = weights
+        self.units = WeightUnits(weights)
+        self.given = self.units.weights
         self.n_nodes = weights.shape[0]
-        self.reduction = reduce_graph(weights)
+        self.reduction = reduce_graph(self.given)
         self.weights = self.reduction.weights
-        self.rank, self.n_init, self.init = rank, n_init, init
+        self.rank, self.n_init, self.init, self.n_jobs = rank, n_init, init, n_jobs
         self.polish = check_polish(polish, self.n_nodes)
         self.device = resolve_device(device)
         self.seeds = seeds
-        self.time_left = time_left
-        self.total_time = None if time_left is None else time_left()
+        self.deadline = deadline
+        self.total_time = None if deadline is None else deadline()
         self.n_steps = 0
 
     def relax(self):
@@ -71,20 +78,20 @@ class CutSearch:
         n = self.weights.shape[0]
         rank = relaxation.default_rank(self.n_nodes) if self.rank == "auto" else self.rank
         start = relaxation.random_unit_vectors(n, rank, np.random.RandomState(self.seeds[0])).astype(np.float32)
-        vectors = relaxation.solve_relaxation(self.weights, start, out_of_time=self._deadline(share=0.3))
+        vectors = relaxation.solve_relaxation(self.weights, start, out_of_time=self._out_of_share(0.3))
         self._vectors = relaxation.normalise_rows(vectors)
         self.vectors = self.reduction.extend_vectors(self._vectors)
         self.expected_cut = relaxation.expected_cut(self.given, self.vectors)
 
     def bound(self):
-        """Bound every cut from above: ``dual``."""
+        """Bound every cut from above: ``dual``, in the given weights."""
         from sklearn_derand.problems.dual_bound import dual_bound, round_down_if_integer
 
         found = dual_bound(self.weights, self._vectors, self._lanczos)
         # The reduction adds and subtracts weights, a few roundings for each.
         rounding = 64 * np.finfo(np.float64).eps * float(np.abs(self.given.data).sum())
         value = round_down_if_integer(found.value + self.reduction.offset + rounding, self.given)
-        self.dual = replace(found, value=value)
+        self.dual = replace(found, value=round_down_if_integer(self.units.at_most(value), self.units.given))
 
     def descend(self):
         """Descend from the law of the relaxation, round, polish: ``signs``, the best labelling of the given graph."""
@@ -95,7 +102,8 @@ class CutSearch:
         self._best, self._cut, self._best_path_cut = None, -np.inf, -np.inf
         self._keep_best(np.column_stack(starts)[self.reduction.kept])
         seeds = np.random.RandomState(self.seeds[2])
-        population = Population(self.weights, self._sets, self.polish, self._before_reserve())
+        reserve = None if self.deadline is None else self.deadline.within(self.deadline() - self._reserve())
+        population = Population(self.weights, self._sets, self.polish, reserve, self.n_jobs)
         for n_replicas in self._rounds():
             signs = self._descend_once(n_replicas, int(seeds.randint(2**31 - 1)))
             self._keep_best(signs)
@@ -110,10 +118,13 @@ class CutSearch:
         n_left = REPLICAS if self.n_init == "auto" else self.n_init
         while n_left > 0:
             yield min(n_left, REPLICAS)
-            if self.n_init != "auto" or self.time_left is None:
+            if self.n_init != "auto" or self.deadline is None:
                 n_left -= REPLICAS
-            if self.time_left is not None and self.time_left() < RESERVE * self.total_time:
+            if self.deadline is not None and self.deadline() < 1.2 * self._reserve():
                 return
+
+    def _reserve(self):
+        return RESERVE * self.total_time
 
     def _choose(self, signs):
         from sklearn_derand.problems.weighted_graph import cut_values
@@ -164,11 +175,12 @@ class CutSearch:
         from sklearn_derand.problems.weighted_graph import cut_values
 
         weights = self.weights
-        limit = WORK_LIMIT if self.time_left is None else min(WORK_LIMIT, WORK_PER_SECOND * 0.3 * self.time_left())
+        seconds = None if self.deadline is None else DESCENT_SHARE * max(0.0, self.deadline() - self._reserve())
+        limit = WORK_LIMIT if seconds is None else min(WORK_LIMIT, WORK_PER_SECOND * seconds)
         fits = max(1, int(limit / STEPS / max(1, weights.nnz)))
         n_replicas = min(n_replicas, max(4, fits))
         # Small graphs settle sooner; large ones are held to the work limit.
-        n_steps = min(STEPS, 50 + 2 * weights.shape[0], max(100, int(limit / n_replicas / max(1, weights.nnz))))
+        n_steps = min(STEPS, 50 + 2 * weights.shape[0], max(LEAST_STEPS, int(limit / n_replicas / max(1, weights.nnz))))
         with torch.no_grad():
             path = continuation.descend_noise(
                 as_tensor(weights.indptr, self.device, torch.int64),
@@ -177,9 +189,9 @@ class CutSearch:
                 as_tensor(self._vectors, self.device),
                 n_replicas=n_replicas,
                 n_steps=n_steps,
-                n_records=RECORDS if weights.nnz < MANY_EDGES else 3,
+                n_records=RECORDS if weights.nnz < MANY_EDGES and seconds is None else 3,
                 generator=torch.Generator().manual_seed(seed),
-                time_used=self._share_used(),
+                time_used=None if seconds is None else self._share_used(2 * seconds),
             )
             sides = torch.erf(path.means.double() / (continuation.SMOOTHING * 2**0.5)).cpu().numpy()
         signs = rounding.round_means(self._sets, sides)
@@ -237,18 +249,9 @@ class CutSearch:
         )
         return found.bound, found.failure_probability
 
-    def _deadline(self, share):
-        if self.time_left is None:
-            return None
-        return lambda: self.time_left() < (1 - share) * self.total_time
+    def _out_of_share(self, share):
+        return None if self.deadline is None else lambda: self.deadline() < (1 - share) * self.total_time
 
-    def _before_reserve(self):
-        if self.time_left is None:
-            return None
-        return lambda: self.time_left() - RESERVE * self.total_time
-
-    def _share_used(self):
-        if self.time_left is None:
-            return None
-        begin = self.time_left()
-        return lambda: (begin - self.time_left()) / max(1e-9, 0.4 * begin)
+    def _share_used(self, seconds):
+        begin = self.deadline()
+        return lambda: (begin - self.deadline()) / max(1e-9, seconds)

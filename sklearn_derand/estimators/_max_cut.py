@@ -1,7 +1,5 @@
 """Maximum cut: a labelling, a proof of how good it is, and a certificate of the descent."""
 
-import time
-from dataclasses import replace
 from numbers import Integral, Real
 
 import numpy as np
@@ -13,6 +11,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_array, column_or_1d, validate_data
 
 from sklearn_derand.estimators._base import DerandomizedEstimator, all_or_nothing
+from sklearn_derand.estimators._cut_deadline import Deadline
 from sklearn_derand.estimators._magnitude import check_magnitude
 from sklearn_derand.estimators._memory import check_memory
 from sklearn_derand.metrics import cut_value
@@ -54,12 +53,16 @@ class DerandMaxCut(ClusterMixin, DerandomizedEstimator):
         Wall-clock seconds to use, unless ``n_init`` is reached before; the best cut so far is returned with a valid
         bound. Results then depend on the machine's speed. Validation, the exact reduction, a factorisation for the
         bound and the certificate are not interrupted: on large graphs they set the least time of a fit.
+    n_jobs : int or None, default=None
+        Processes (joblib) for the annealing or tabu search and the combinations; ``None`` is 1 outside a
+        ``joblib.parallel_config``. The result is the same for any number, unless ``max_time`` is given: more is then
+        done in the time. Descents run as one batch in the calling process.
     solver : {"lbfgs", "trust_region", "perturbed_gradient", "hessian_descent"}, default="lbfgs"
         Solver of the last stretch of the descent, at ``V = 0``.
     max_iter : int, default=1000
         Most steps of it.
     tol, curvature_tol : float, default=1e-5, 1e-3
-        What the certificate asks.
+        What the certificate asks, in units of ``weight_unit_``.
     device : {"cpu", "cuda", "auto"}, default="cpu"
         Where the descents run.
     random_state : int, RandomState instance or None, default=None
@@ -74,14 +77,18 @@ class DerandMaxCut(ClusterMixin, DerandomizedEstimator):
     expected_cut_ : float
         Mean cut of a random hyperplane through ``embedding_``, in closed form. ``cut_value_ >= expected_cut_`` always.
     upper_bound_ : float
-        No cut is larger. For integer weights rounded down. It can be below the value of the semidefinite relaxation,
-        since vertices with at most three neighbours, or with one dominant edge, are removed exactly beforehand.
+        No cut is larger. Where all weights are multiples of a number (integers, say), rounded down to a multiple. It
+        can be below the value of the semidefinite relaxation, since vertices with at most three neighbours, or with
+        one dominant edge, are removed exactly beforehand.
     gap_ : float
         ``(upper_bound_ - cut_value_) / |upper_bound_|``, 0 when both are 0.
     bound_method_ : {"dense", "sparse", "lanczos"}
         How the eigenvalue behind ``upper_bound_`` was bounded.
     bound_failure_probability_ : float
         0.0 for a factorisation; for Lanczos, the chance over its random start that the bound is false.
+    weight_unit_ : float
+        All steps work on weights divided by it, so that ``c * W`` gives the labels of ``W`` for any ``c > 0``. The
+        largest common divisor of the weights, else the largest absolute weight; 1.0 without edges.
     embedding_ : ndarray of shape (n_nodes, rank)
         Unit vectors of the relaxation.
     noise_ : float
@@ -92,6 +99,7 @@ class DerandMaxCut(ClusterMixin, DerandomizedEstimator):
         Of ``f(mu, V) = -E cut`` with smoothing 0.1, at ``V = 0`` and the ``mu`` where the descent ended. The mean
         block is certified; it speaks for all of ``(mu, V)``, of any rank, since ``f`` is even in ``V`` (gradient and
         cross block vanish) and by Stein's lemma its Hessian in ``V`` is that in ``mu``, once for each column.
+        Its tolerances are ``tol`` and ``curvature_tol`` times ``weight_unit_``.
         ``initial_value`` is ``-expected_cut_``, and ``value`` is never above it.
     certified_params_ : ndarray of shape (n_nodes,)
         That ``mu``.
@@ -136,6 +144,7 @@ class DerandMaxCut(ClusterMixin, DerandomizedEstimator):
         "init": ["array-like", None],
         "polish": [StrOptions({"auto", "annealing", "tabu", "one_flip"}), None],
         "max_time": [Interval(Real, 0, None, closed="neither"), None],
+        "n_jobs": [Integral, None],
     }
 
     def __init__(
@@ -147,6 +156,7 @@ class DerandMaxCut(ClusterMixin, DerandomizedEstimator):
         init=None,
         polish="auto",
         max_time=None,
+        n_jobs=None,
         solver="lbfgs",
         max_iter=1000,
         tol=1e-5,
@@ -160,6 +170,7 @@ class DerandMaxCut(ClusterMixin, DerandomizedEstimator):
         self.init = init
         self.polish = polish
         self.max_time = max_time
+        self.n_jobs = n_jobs
         self.solver = solver
         self.max_iter = max_iter
         self.tol = tol
@@ -190,8 +201,8 @@ class DerandMaxCut(ClusterMixin, DerandomizedEstimator):
         self : DerandMaxCut
             Fitted.
         """
-        started = time.monotonic()
         self._validate_params()
+        deadline = None if self.max_time is None else Deadline(self.max_time)
         weights = self._validate_weights(X)
         init = self._validate_init(weights.shape[0])
         from sklearn_derand.estimators._cut_search import CutSearch
@@ -202,9 +213,10 @@ class DerandMaxCut(ClusterMixin, DerandomizedEstimator):
             n_init=self.n_init,
             init=init,
             polish=self.polish,
+            n_jobs=self.n_jobs,
             device=self.device,
             seeds=self._draw_seeds(4),
-            time_left=None if self.max_time is None else lambda: started + self.max_time - time.monotonic(),
+            deadline=deadline,
         )
         with self._task(X):
             search.relax()
@@ -222,16 +234,16 @@ class DerandMaxCut(ClusterMixin, DerandomizedEstimator):
                 break
         history = search.history()
         for name in ("value", "gradient_norm"):
-            history[name] = np.concatenate([history[name], solution.history[name]])
+            history[name] = search.units.unit * np.concatenate([history[name], solution.history[name]])
         history["noise"] = np.concatenate([history["noise"], np.zeros(solution.history["value"].size)])
-        certificate = replace(solution.certificate, initial_value=-search.expected_cut)
+        certificate = search.units.certificate(solution.certificate, -search.units.at_least(search.expected_cut))
         self._report(certificate, solution.params, history, search.n_steps + solution.n_iter, solution.status)
 
     def _read_off(self, search, weights):
         """Publish the labels and recompute their value from them."""
         self.labels_ = (search.signs != search.signs[0]).astype(np.int64)
         self.cut_value_ = cut_value(weights, self.labels_)
-        self.expected_cut_ = search.expected_cut
+        self.expected_cut_ = search.units.at_least(search.expected_cut)
         if self.cut_value_ < self.expected_cut_:
             raise RuntimeError(
                 f"The cut {self.cut_value_!r} is below the expectation {self.expected_cut_!r} that it was derandomised "
@@ -242,6 +254,7 @@ class DerandMaxCut(ClusterMixin, DerandomizedEstimator):
         self.bound_failure_probability_ = search.dual.failure_probability
         difference = self.upper_bound_ - self.cut_value_
         self.gap_ = 0.0 if difference == 0 else float(difference / max(abs(self.upper_bound_), np.finfo(float).tiny))
+        self.weight_unit_ = search.units.unit
         self.embedding_ = search.vectors
         self.noise_ = 0.0
         self.polish_ = search.polish

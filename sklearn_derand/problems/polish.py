@@ -14,6 +14,10 @@ HOT, COLD = 2.0, 8.0
 """First and last inverse temperature of the annealing, in units of one over the typical l2 norm of a row of weights.
 The start is warm, not hot: what the descent found is to be kept."""
 
+FIRST_VISITS, VISITS_PER_SECOND, STRETCHES = 200_000, 4e7, 8
+"""With a time limit: vertices visited in the first stretch of the annealing, the speed taken for granted until it is
+measured, and stretches that the time left is divided into."""
+
 MAX_TABU_NODES = 5000
 """The tabu search of ``dwave-samplers`` holds a dense matrix: 200 MB at this size."""
 
@@ -79,32 +83,53 @@ def anneal(weights, signs, *, n_sweeps, seed, time_left=None):
     signs : ndarray of shape (n_nodes, n_reads)
         Of +-1, one start a column.
     n_sweeps : int
-        Sweeps over all vertices for each.
+        Sweeps over all vertices for each; with ``time_left`` the most.
     seed : int
         Below 2**31.
     time_left : callable or None, default=None
-        Stop between reads when it returns 0 or less.
+        Seconds left. The temperature then falls with the clock, all labellings side by side in stretches of sweeps, so
+        that the last stretch is cold whatever the speed of the machine.
 
     Returns
     -------
-    signs : ndarray of shape (n_nodes, n_done)
-        At least one column; a result may be worse than its start.
+    signs : ndarray of shape (n_nodes, n_reads)
+        A result may be worse than its start.
     """
     from dwave.samplers import SimulatedAnnealingSampler
 
     norms = np.sqrt(np.asarray(weights.power(2).sum(axis=1)).ravel())
     typical = float(np.sqrt(np.mean(norms[norms > 0] ** 2)))
-    samples = SimulatedAnnealingSampler().sample(
-        _ising_model(weights),
-        beta_range=(HOT / typical, COLD / typical),
-        beta_schedule_type="linear",
-        num_reads=signs.shape[1],
-        num_sweeps=n_sweeps,
-        initial_states=(signs.T.astype(np.int8), np.arange(signs.shape[0])),
-        seed=seed,
-        interrupt_function=None if time_left is None else lambda: time_left() <= 0,
-    )
-    return _columns(samples)
+    model = _ising_model(weights)
+    rng = np.random.RandomState(seed)
+    for start, stop, count in [(0.0, 1.0, n_sweeps)] if time_left is None else _stretches(n_sweeps, signs, time_left):
+        samples = SimulatedAnnealingSampler().sample(
+            model,
+            beta_range=tuple((HOT + (COLD - HOT) * part) / typical for part in (start, stop)),
+            beta_schedule_type="linear",
+            num_reads=signs.shape[1],
+            num_sweeps=count,
+            # A list: an array of labels, or a range, is three times slower in dimod 0.12.
+            initial_states=(signs.T.astype(np.int8), list(range(signs.shape[0]))),
+            seed=rng.randint(2**31 - 1),
+        )
+        signs = _columns(samples)
+    return signs
+
+
+def _stretches(n_sweeps, signs, time_left):
+    """Yield pieces of the schedule, each as long as the time that is left allows: from where, to where, sweeps."""
+    done, count, swept = 0.0, max(2, FIRST_VISITS // signs.size), 0
+    each = signs.size / VISITS_PER_SECOND
+    while done < 1:
+        left = max(time_left(), 0.0)
+        share = min(1.0, max(count * each / max(left, 1e-9), count / max(1, n_sweeps - swept)))
+        stop = 1.0 if share > 0.7 else done + share * (1 - done)
+        if stop == 1.0:
+            count = max(1, min(n_sweeps - swept, int(left / each)))
+        yield done, stop, count
+        each = max(left - time_left(), 1e-6) / count
+        done, swept = stop, swept + count
+        count = max(1, int(max(time_left(), 0.0) / each / STRETCHES))
 
 
 def tabu(weights, signs, *, n_moves, seed):
@@ -131,7 +156,7 @@ def tabu(weights, signs, *, n_moves, seed):
     samples = TabuSampler().sample(
         _ising_model(weights),
         num_reads=signs.shape[1],
-        initial_states=(signs.T.astype(np.int8), np.arange(signs.shape[0])),
+        initial_states=(signs.T.astype(np.int8), list(range(signs.shape[0]))),
         seed=seed,
         timeout=None,
         num_restarts=0,

@@ -43,6 +43,47 @@ def binary_unit(data):
     return math.ldexp(1.0, math.frexp(largest)[1] - 1) if largest > 0 else 1.0
 
 
+def weight_unit(data):
+    """Return what to measure weights in: the largest number that all are integer multiples of, else the largest weight.
+
+    ``unit(c * data) = c * unit(data)`` up to rounding, and ``data / unit`` is the same for every ``c > 0``: integers,
+    if they are multiples. A common divisor below a ten thousandth of the largest weight is not looked for, since
+    rounding may hide it.
+
+    Parameters
+    ----------
+    data : ndarray of shape (n_entries,)
+        Finite, not all zero.
+
+    Returns
+    -------
+    unit : float
+        Positive.
+    """
+    magnitudes = np.abs(data)
+    largest = float(magnitudes.max())
+    # Weights without a common divisor mostly show it in their first thousand.
+    for sample in (magnitudes[:1000], magnitudes):
+        divisor = _common_divisor(sample[sample > 0], largest)
+        if divisor is None:
+            return largest
+    unit = largest / round(largest / divisor)
+    close = np.abs(magnitudes - unit * np.rint(magnitudes / unit)) <= 4 * np.finfo(np.float64).eps * magnitudes
+    return unit if close.all() else largest
+
+
+def _common_divisor(magnitudes, largest):
+    # Euclid's algorithm on all at once, with the remainder nearest to zero.
+    divisor = largest
+    while divisor > 1e-4 * largest:
+        remainders = np.abs(magnitudes - divisor * np.rint(magnitudes / divisor))
+        remainders = remainders[remainders > 1e-8 * largest]
+        if remainders.size == 0:
+            return divisor
+        divisor = float(remainders.min())
+    return None
+
+
 def cut_values(weights, signs):
     """Cut of each column of signs.
 

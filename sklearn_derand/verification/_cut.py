@@ -102,8 +102,9 @@ def _bound_claim(estimator, weights, vectors, w, magnitude) -> Claim:
     y = np.einsum("ij,ij->i", laplacian @ vectors, vectors) / 4
     least = np.linalg.eigvalsh(np.diag(y) - laplacian / 4)[0]
     dual = y.sum() - n * least
-    if np.all(w == np.rint(w)):
-        dual = np.floor(dual + 1e-9 * magnitude)
+    multiples = w / estimator.weight_unit_
+    if np.all(np.abs(multiples - np.rint(multiples)) <= 1e-12 * np.abs(multiples)):
+        dual = estimator.weight_unit_ * np.floor((dual + 1e-9 * magnitude) / estimator.weight_unit_)
     if bound < dual - 1e-8 * magnitude and _has_settled_vertex(weights):
         return skipped(name, bound, f"below {dual:.8g}, which some vertices of degree <= 3 or heavy edges may explain")
     return at_least(name, bound, dual, slack=1e-8 * magnitude)

@@ -16,7 +16,9 @@ from sklearn.metrics import adjusted_rand_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from sklearn_derand.datasets import make_graph
 from sklearn_derand.estimators import DerandMaxCut
+from sklearn_derand.estimators._cut_deadline import Deadline
 from sklearn_derand.metrics import cut_value
 
 
@@ -137,13 +139,30 @@ def test_init_is_never_lost():
     assert again.cut_value_ >= cut_value(W, good)
 
 
-def test_scale_of_the_weights_does_not_matter():
-    W = random_graph(25, 0.4, True, 2, integer=False)
-    base = fit(W)
-    for scale in (1e-6, 1e6):
-        model = fit(scale * W)
-        assert model.cut_value_ == pytest.approx(scale * base.cut_value_)
-        assert model.upper_bound_ == pytest.approx(scale * base.upper_bound_, rel=1e-4)
+@pytest.mark.parametrize("integer", [True, False])
+def test_a_constant_factor_changes_no_label(integer):
+    W = random_graph(40, 0.3, True, 2, integer=integer)
+    base = fit(W, polish="auto")
+    assert base.weight_unit_ == (1.0 if integer else np.abs(W).max())
+    for factor in (1e-140, 1e-6, 0.1, 3.0, np.pi, 1e12):
+        model = fit(factor * W, polish="auto")
+        np.testing.assert_array_equal(model.labels_, base.labels_)
+        assert_promises(model, factor * W)
+        for name in ("weight_unit_", "cut_value_", "upper_bound_", "expected_cut_"):
+            assert getattr(model, name) == pytest.approx(factor * getattr(base, name), rel=1e-7, abs=0.0), name
+        for name in ("tol", "curvature_tol", "value"):
+            scaled = factor * getattr(base.certificate_, name)
+            assert getattr(model.certificate_, name) == pytest.approx(scaled, rel=1e-7, abs=0.0), name
+
+
+@pytest.mark.parametrize("polish", ["annealing", "one_flip"])
+def test_any_number_of_processes_gives_the_same_labels(polish):
+    if polish == "annealing":
+        pytest.importorskip("dwave.samplers")
+    W = make_graph("gnm", n_nodes=120, n_edges=500, random_state=0)
+    alone, together = (fit(W, polish=polish, n_init=20, n_jobs=n_jobs) for n_jobs in (None, 2))
+    np.testing.assert_array_equal(alone.labels_, together.labels_)
+    assert repr(alone.certificate_) == repr(together.certificate_)  # nan is not nan
 
 
 def test_repeatable_and_plain_state():
@@ -186,6 +205,21 @@ def test_max_time_returns_a_valid_answer():
     W = random_graph(60, 0.3)
     model = fit(W, max_time=1e-3, polish="auto")
     assert_promises(model, W)
+
+
+def test_a_round_fills_the_time_and_no_more(monkeypatch):
+    # The clock ticks once a look, so the test depends on no machine: what is counted is that work ends when time does.
+    now = [0.0]
+
+    def clock():
+        now[0] += 1.0
+        return now[0]
+
+    monkeypatch.setattr(Deadline, "clock", staticmethod(clock))
+    W = random_graph(60, 0.3)
+    model = fit(W, max_time=2000.0, polish="one_flip", n_init="auto")
+    assert_promises(model, W)
+    assert 0.9 * 2000 <= now[0] <= 1.1 * 2000
 
 
 BAD = [

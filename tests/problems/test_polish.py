@@ -29,11 +29,30 @@ def test_finds_the_optimum_of_small_graphs(name, scale):
 
 
 @needs_dwave
-def test_annealing_stops_when_the_time_is_up():
+@pytest.mark.parametrize("speed", [1e-3, 1.0, 10.0])
+def test_the_annealing_follows_the_clock_and_ends_cold(speed, monkeypatch):
+    from dwave.samplers import SimulatedAnnealingSampler
+
     weights = random_graph(14, 0.6, seed=0)
-    left = iter([1.0] + [0.0] * 100)
-    found = polish.anneal(weights, np.ones((14, 50)), n_sweeps=10, seed=0, time_left=lambda: next(left))
-    assert 1 <= found.shape[1] < 50
+    clock, ranges, sample = [0.0], [], SimulatedAnnealingSampler.sample
+
+    def on_a_machine_of_this_speed(self, model, **settings):
+        clock[0] += settings["num_sweeps"] * 14 / (speed * polish.VISITS_PER_SECOND)
+        ranges.append(settings["beta_range"])
+        return sample(self, model, **settings)
+
+    monkeypatch.setattr(SimulatedAnnealingSampler, "sample", on_a_machine_of_this_speed)
+    monkeypatch.setattr(polish, "FIRST_VISITS", 28)
+    limit = 2000 * 14 / (speed * polish.VISITS_PER_SECOND)
+    polish.anneal(weights, np.ones((14, 1)), n_sweeps=10**6, seed=0, time_left=lambda: limit - clock[0])
+    assert 0.7 * limit <= clock[0] <= 1.1 * limit
+    assert all(before[1] == after[0] for before, after in zip(ranges, ranges[1:], strict=False))
+    assert ranges[-1][1] / ranges[0][0] == pytest.approx(polish.COLD / polish.HOT)
+    clock[0], ranges[:] = 0.0, []
+    polish.anneal(weights, np.ones((14, 1)), n_sweeps=50, seed=0, time_left=lambda: limit - clock[0])
+    assert clock[0] <= 50 * 14 / (speed * polish.VISITS_PER_SECOND) * 1.1
+    assert ranges[-1][1] / ranges[0][0] == pytest.approx(polish.COLD / polish.HOT)
+    assert polish.anneal(weights, np.ones((14, 3)), n_sweeps=9, seed=0, time_left=lambda: -1.0).shape == (14, 3)
 
 
 def test_without_dwave(monkeypatch):

@@ -13,6 +13,7 @@ from sklearn_derand.engine.perturbed_gradient import PerturbedGradient
 from sklearn_derand.engine.solution import Solution, Status
 from sklearn_derand.engine.solver import Solver
 from sklearn_derand.engine.trust_region import TrustRegion
+from sklearn_derand.engine.variable_projection import Reduction, VariableProjection
 
 __all__ = [
     "LBFGS",
@@ -25,11 +26,13 @@ __all__ = [
     "MetricLBFGS",
     "Objective",
     "PerturbedGradient",
+    "Reduction",
     "Solution",
     "Solver",
     "Status",
     "TaylorTest",
     "TrustRegion",
+    "VariableProjection",
     "certify",
     "check_gradient",
     "check_hessian",

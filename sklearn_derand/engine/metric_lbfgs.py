@@ -42,10 +42,12 @@ class MetricLBFGS(CurvatureEscape):
         Steps after which the metric is computed anew and the memory forgotten.
     memory : int, default=20
         Pairs of steps and gradient differences kept.
+    finish : bool, default=True
+        Whether the trust region goes on where rounding leaves no step; else the descent ends there.
     """
 
-    def __init__(self, metric: Callable[[Tensor], Metric], refresh: int = 25, memory: int = 20):
-        self.metric, self.refresh, self.memory = metric, refresh, memory
+    def __init__(self, metric: Callable[[Tensor], Metric], refresh: int = 25, memory: int = 20, finish: bool = True):
+        self.metric, self.refresh, self.memory, self.finish = metric, refresh, memory, finish
 
     def descend(self, derivatives, point, *, tol, progress) -> Point:
         """Go down until ``||gradient|| <= tol``; a stall is the trust region's."""
@@ -58,6 +60,8 @@ class MetricLBFGS(CurvatureEscape):
             trial = wolfe_step(derivatives, point, direction, 1.0)
             if trial is None:
                 if since == 0:
+                    if not self.finish:
+                        return point
                     return TrustRegion().descend(derivatives, point, tol=tol, progress=progress)
                 since = self.refresh
                 continue

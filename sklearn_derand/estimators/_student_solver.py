@@ -7,9 +7,15 @@ from functools import partial
 MAX_MATRIX = 1500
 """Above this order the Gauss-Newton matrix costs more than it saves, and the engine's own L-BFGS descends."""
 
+DAMPING = {"full": 1e-2, "refined": 3e-4}
+"""Multiple of the identity added to the Gauss-Newton matrix. A free first layer is far from quadratic at first: bolder
+steps end in worse minima (measured)."""
+
 
 def student_solver(name: str, risk):
     """Return what descends a student: for "lbfgs" the Gauss-Newton metric, where its matrix is small.
+
+    A squared error is descended with the last layer projected out.
 
     Parameters
     ----------
@@ -23,8 +29,9 @@ def student_solver(name: str, risk):
     str or Solver
         For ``engine.minimize``.
     """
-    from sklearn_derand.engine import MetricLBFGS
+    from sklearn_derand.engine import MetricLBFGS, VariableProjection
     from sklearn_derand.problems.gauss_newton import gauss_newton_factor
+    from sklearn_derand.problems.reduced_risk import ReducedRisk, is_separable
 
     network = risk.network
     order = network.n_params
@@ -32,5 +39,11 @@ def student_solver(name: str, risk):
         order -= network.n_inputs * network.hidden_layer_sizes[0]
     if name != "lbfgs" or order > MAX_MATRIX:
         return name
-    # A free first layer is far from quadratic at first: bolder steps end in worse minima (measured).
-    return MetricLBFGS(partial(gauss_newton_factor, risk, damping=1e-2 if network.rank is None else 1e-3))
+    damping = DAMPING["full" if network.rank is None else "refined"]
+    on_all = MetricLBFGS(partial(gauss_newton_factor, risk, damping=damping))
+    if not is_separable(risk):
+        return on_all
+    reduced = ReducedRisk(risk)
+    refresh = 25 if network.rank is None else 15
+    on_reduced = MetricLBFGS(partial(reduced.metric, damping=damping), refresh=refresh, finish=False)
+    return VariableProjection(reduced, on_reduced, on_all)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from sklearn_derand.problems.multi_index import StudentRisk
 from sklearn_derand.problems.ranks import Ranks
-from sklearn_derand.problems.student_network import ACTIVATIONS
+from sklearn_derand.problems.row_jacobian import loss_derivatives, row_jacobian
 
 MAX_ROWS = 2000
 """Rows that enter the matrix, evenly spaced: it only shapes the descent, and no result rests on it."""
@@ -30,6 +30,17 @@ class GaussNewtonFactor:
     first: Tensor | None
     rest: Tensor
     n_inputs: int
+
+    @classmethod
+    def of(cls, first: Tensor | None, rest: Tensor, damping: float, n_inputs: int) -> GaussNewtonFactor:
+        """Factor the matrices plus ``damping`` times the identity."""
+        factors = []
+        for matrix in (first, rest):
+            if matrix is not None:
+                matrix.diagonal().add_(damping)
+                matrix = torch.linalg.cholesky(matrix)  # noqa: PLW2901
+            factors.append(matrix)
+        return cls(*factors, n_inputs)
 
     def _apply(self, vector: Tensor, solve) -> Tensor:
         if self.first is None:
@@ -68,64 +79,63 @@ def gauss_newton_factor(risk: StudentRisk, params: Tensor, damping: float) -> Ga
     GaussNewtonFactor
         Its Cholesky factors.
     """
-    network, ranks = risk.network, risk.ranks or Ranks()
+    return GaussNewtonFactor.of(*gauss_newton_matrix(risk, params), damping, risk.network.n_inputs)
+
+
+def some_rows(risk: StudentRisk) -> slice:
+    """Choose at most ``MAX_ROWS`` rows, evenly spaced through those of all ranks.
+
+    Parameters
+    ----------
+    risk : StudentRisk
+        Holds the rows of this rank.
+
+    Returns
+    -------
+    slice
+        Of these.
+    """
+    ranks = risk.ranks or Ranks()
     counts = ranks.table(len(risk.inputs))[:, 0].astype(int)
     spacing = -(-counts.sum() // MAX_ROWS)
-    chosen = slice(-counts[: ranks.rank].sum() % spacing, None, spacing)
-    inputs, weights = risk.inputs[chosen], risk.weights[chosen]
-    indices, layers, _ = network.unpack(params.detach())
-    activation = ACTIVATIONS[network.activation]
-    with torch.enable_grad():
-        preactivations = [network.preactivations(params.detach(), inputs).requires_grad_()]
-        _, _, biases = network.unpack(params.detach())
-        for weight, bias in zip(layers[1:], biases[1:], strict=True):
-            preactivations.append(torch.addmm(bias, activation(preactivations[-1]), weight.T))
-        prediction = preactivations[-1]
-        curvature = _loss_curvature(risk, prediction.detach(), chosen) * (weights / ranks.sum(weights.sum()))[:, None]
-        projected = inputs if indices is None else inputs @ indices.T
-        arrived = [projected, *(activation(p.detach()) for p in preactivations[:-1])]
-        rest, first = 0.0, 0.0
-        for output in range(prediction.shape[1]):
-            slopes = torch.autograd.grad(prediction[:, output].sum(), preactivations, retain_graph=True)
-            root = curvature[:, output].sqrt()[:, None]
-            slopes = [slope * root for slope in slopes]
-            blocks = []
-            if indices is not None:
-                blocks.append(_outer(slopes[0] @ layers[0], inputs))
-                blocks.append(_outer(slopes[0], arrived[0]))
-            else:
-                first = first + slopes[0].T @ slopes[0]
-            if network.train_bias:
-                blocks.append(slopes[0])
-            for slope, values in zip(slopes[1:], arrived[1:], strict=True):
-                blocks += [_outer(slope, values), slope]
-            jacobian = torch.cat(blocks, dim=1)
-            rest = rest + jacobian.T @ jacobian
-    rest = ranks.sum(rest)
-    rest.diagonal().add_(_penalty_diagonal(risk, indices, layers) + damping)
-    if indices is not None:
-        return GaussNewtonFactor(None, torch.linalg.cholesky(rest), network.n_inputs)
-    first = ranks.sum(first)
-    first.diagonal().add_(2.0 * risk.alpha + damping)
-    return GaussNewtonFactor(torch.linalg.cholesky(first), torch.linalg.cholesky(rest), network.n_inputs)
+    return slice(-counts[: ranks.rank].sum() % spacing, None, spacing)
 
 
-def _outer(left: Tensor, right: Tensor) -> Tensor:
-    return (left[:, :, None] * right[:, None, :]).reshape(len(left), -1)
+def gauss_newton_matrix(risk: StudentRisk, params: Tensor) -> tuple[Tensor | None, Tensor]:
+    """Evaluate the Gauss-Newton matrix, penalties included, from at most ``MAX_ROWS`` rows.
 
+    Parameters
+    ----------
+    risk : StudentRisk
+        The objective.
+    params : Tensor of shape (n_params,)
+        The point.
 
-def _loss_curvature(risk: StudentRisk, prediction: Tensor, chosen: slice) -> Tensor:
-    """Second derivative of the loss in each prediction, kept positive; row sums where outputs are coupled."""
-    from dataclasses import replace
-
-    prediction = prediction.requires_grad_()
-    part = replace(risk, targets=risk.targets[chosen])
-    (slope,) = torch.autograd.grad(part.losses(prediction).sum(), prediction, create_graph=True)
-    if not slope.requires_grad:
-        return torch.zeros_like(prediction)
-    (curvature,) = torch.autograd.grad(slope.sum(), prediction)
+    Returns
+    -------
+    first : Tensor of shape (width, width) or None
+        The factor of a free first layer; None where it has a rank.
+    rest : Tensor
+        The block of all other parameters.
+    """
+    network, ranks = risk.network, risk.ranks or Ranks()
+    chosen = some_rows(risk)
+    weights = risk.weights[chosen] / ranks.sum(risk.weights[chosen].sum())
+    prediction, jacobian, slopes = row_jacobian(network, params, risk.inputs[chosen], free_layer=False)
+    _, curvature = loss_derivatives(risk, prediction, risk.targets[chosen])
     largest = curvature.abs().max().item() if curvature.numel() else 0.0
-    return curvature.clamp(min=1e-3 * (risk.ranks or Ranks()).max(largest))
+    curvature = curvature.clamp(min=1e-3 * ranks.max(largest))
+    roots = (curvature * weights[:, None]).sqrt().T[:, :, None]
+    rows = (jacobian * roots).flatten(0, 1)
+    rest = ranks.sum(rows.T @ rows)
+    indices, layers, _ = network.unpack(params.detach())
+    rest.diagonal().add_(_penalty_diagonal(risk, indices, layers))
+    if indices is not None:
+        return None, rest
+    steep = (slopes * roots).flatten(0, 1)
+    first = ranks.sum(steep.T @ steep)
+    first.diagonal().add_(2.0 * risk.alpha)
+    return first, rest
 
 
 def _penalty_diagonal(risk: StudentRisk, indices: Tensor | None, layers: list[Tensor]) -> Tensor:

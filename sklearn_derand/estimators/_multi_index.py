@@ -17,6 +17,7 @@ from sklearn_derand.estimators._base import DerandomizedEstimator, all_or_nothin
 from sklearn_derand.estimators._ranks import check_alike, find_ranks
 from sklearn_derand.estimators._student_choice import DECAYS, choose
 from sklearn_derand.estimators._student_data import StudentData, prepare_data
+from sklearn_derand.estimators._student_penalties import choose_penalties
 from sklearn_derand.estimators._student_search import (
     StudentSpec,
     check_loss,
@@ -36,10 +37,10 @@ ACTIVATIONS = {
 }
 LOSSES = {"squared_error", "pseudo_huber", "log_cosh", "poisson"}
 
-DISCOVERY_TOL = 3e-3
-DISCOVERY_CURVATURE = 0.3
-"""Gradient norm of the full student, and negative curvature allowed it relative to alpha: a seventh of what the lemma
-can bear. It only serves to find the directions, which the refined student, taken to ``tol``, finds again; and the
+DISCOVERY_TOL = 1e-2
+DISCOVERY_CURVATURE = 1.0
+"""Gradient norm of the full student, and negative curvature allowed it relative to alpha: half of what the lemma can
+bear. It only serves to find the directions, which the refined student, taken to ``tol``, finds again; and the
 sample's departure from Stein's identity is larger than this by far."""
 
 
@@ -112,10 +113,10 @@ class MultiIndexStudentRegressor(
         Most accepted steps of each descent.
     tol : float, default=1e-5
         Gradient norm asked of the student that predicts. The full student that precedes it is taken to
-        ``max(tol, 3e-3)``.
+        ``max(tol, 1e-2)``.
     curvature_tol : float, default=1e-3
         Negative curvature allowed the student that predicts; lowered to alpha where that is smaller, since the
-        lemma needs it below twice alpha. The full student is allowed ``max(curvature_tol, 0.3 alpha)``.
+        lemma needs it below twice alpha. The full student is allowed alpha.
     device : {"cpu", "cuda", "auto"}, default="cpu"
         Where the descents run.
     distributed : bool or "auto", default="auto"
@@ -361,7 +362,7 @@ class MultiIndexStudentRegressor(
         """Full student: the start of lowest risk, by (value, index) so that ``n_jobs`` cannot matter."""
         settings = {
             "tol": max(self.tol, DISCOVERY_TOL),
-            "curvature_tol": min(max(self.curvature_tol, DISCOVERY_CURVATURE * risk.alpha), risk.alpha),
+            "curvature_tol": DISCOVERY_CURVATURE * risk.alpha,
         }
         previous = self._previous("discovery_", risk.network)
         starts = [previous] if previous is not None else [start] + [None] * (len(seeds) - 1)
@@ -374,13 +375,17 @@ class MultiIndexStudentRegressor(
 
     def _refine(self, data, spec, choice, full_risk, full, directions, seed):
         """Student of rank k from the leading directions, or from where the last fit ended."""
-        whole = choice.n_components >= data.inputs.shape[1]
-        spec = replace(spec, weight_decay=choice.refined_decay)
-        risk = spec.risk(data, None if whole else choice.n_components, choice.refined_alpha)
-        starts = [full.params if whole else refinement_start(full_risk.network, full.params, risk.network, directions)]
+        rank = choice.n_components if choice.n_components < data.inputs.shape[1] else None
+        start, penalty, decay = full.params, choice.refined_alpha, choice.refined_decay
+        if rank is not None:
+            start = refinement_start(full_risk.network, start, spec.network(data, rank), directions)
+        if penalty is None:
+            given = None if self.weight_decay == "auto" else float(self.weight_decay)
+            penalty, decay, start = choose_penalties(data, spec, rank, start, given, seed)
+        spec = replace(spec, weight_decay=decay)
+        risk = spec.risk(data, rank, penalty)
         if choice.refined_start is not None:
-            starts.append(choice.refined_start)
-        start = min(starts, key=lambda params: risk.value(params).item())
+            start = min(start, choice.refined_start, key=lambda params: risk.value(params).item())
         previous = getattr(self, "certified_params_", None) if self.warm_start else None
         if previous is not None and previous.shape == (risk.network.n_params,):
             from sklearn_derand.engine.tensors import as_tensor

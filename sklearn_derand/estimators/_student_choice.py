@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from sklearn_derand.estimators._student_data import StudentData
+from sklearn_derand.estimators._student_penalties import PATIENCE, STIFF, SUPPLE, has_leave_one_out
 from sklearn_derand.estimators._student_search import (
     StudentSpec,
     descend,
@@ -23,21 +24,12 @@ LEARNED = 0.95
 """A student whose held-out loss is above this share of the constant's has learned nothing: it does not end the path,
 and the next one starts at random, since a first layer near 0 is a trap."""
 
-SUPPLE = ((1e-3, 1e-4), (1e-4, 1e-4), (3e-4, 1e-5), (3e-4, 1e-6))
-STIFF = ((1e-2, 1e-4), (1e-2, 1e-3), (3e-2, 1e-2))
-"""First-layer penalty and weight decay of the refined student under ``alpha="auto"``: the path to supple students, and
-the one to stiff students that is taken where its first step is best. Links with jumps want a small first-layer
-penalty, polynomials in the tails a small decay, few rows much of both."""
-
 DECAYS = {"full": 1e-4, "refined": 0.02}
 """``weight_decay="auto"``: that of the full student, and ``0.02 / n_samples`` for a refined one of fixed alpha."""
 
 REFINEMENT_ROWS = 20.0
 """A refined student of fixed alpha has ``min(1, 20 / n_samples)`` of it: its rank already keeps out the noise that
 alpha is there to remove, and alpha itself would flatten the link."""
-
-PATIENCE = 2
-"""Candidates without improvement after which a path of candidates ends."""
 
 LOOSE_TOL = {"full": 1e-2, "refined": 1e-4}
 """Gradient norm at which candidates are compared: a held-out loss settles long before its gradient."""
@@ -56,16 +48,16 @@ class Choice:
         Number of indices.
     alpha : float
         First-layer penalty of the full student.
-    refined_alpha, refined_decay : float
-        First-layer penalty and weight decay of the refined one.
+    refined_alpha, refined_decay : float or None
+        First-layer penalty and weight decay of the refined one; None where its leave-one-out loss is to choose.
     full_start, refined_start : Tensor or None
         Students of the rows that were not set aside; None where nothing was left open.
     """
 
     n_components: int
     alpha: float
-    refined_alpha: float
-    refined_decay: float
+    refined_alpha: float | None
+    refined_decay: float | None
     full_start: object = None
     refined_start: object = None
 
@@ -176,7 +168,8 @@ def choose(
     The full student's penalty is the one that predicts the held-out rows best. The number of indices is the smallest
     whose refined student is within one standard error (of the paired differences) of the best candidate, the full
     student among them; where that one wins, there is no low-dimensional structure to be had and every direction is
-    kept. The refined student's penalties are then the best of a path from stiff to supple.
+    kept. The refined student's penalties are left to its leave-one-out loss, or, where it is too large for that, are
+    the best of a path from stiff to supple.
 
     Parameters
     ----------
@@ -217,6 +210,8 @@ def choose(
     rank = n_components if n_components < n_features else None
     if alpha is not None or not refine:
         return Choice(n_components, penalty, refinement_penalty(penalty, n_samples), fixed_decay, full)
+    if has_leave_one_out(spec, data, rank):
+        return Choice(n_components, penalty, None, None, full)
     start = full if rank is None else restricted(rank)
     supple, stiff = SUPPLE, STIFF
     if weight_decay is not None:

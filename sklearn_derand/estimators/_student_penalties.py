@@ -72,7 +72,7 @@ def _follow(path, data, spec, rank, start, seed, patience):
         risk = now.risk(data, rank, penalty)
         start = descend(risk, now, start, seed, tol=TOL, curvature_tol=1e6).params
         losses, weights = leave_one_out_losses(risk, start)
-        loss = (weights @ losses).item()
+        loss = data.ranks.sum((weights @ losses).item())
         if loss < best[0]:
             best, waited = (loss, penalty, decay, start), 0
         else:

@@ -1,8 +1,9 @@
 """Approximate leave-one-out loss of a student at a stationary point, without a second fit.
 
-One Newton step from the fit without row i, its Hessian the Gauss-Newton matrix: with ``M_i = J_i H^-1 J_i'`` the prediction
-of row i moves by ``(I - M_i D_i)^-1 M_i g_i``, ``g_i`` and ``D_i`` the derivatives of its weighted loss. Exact for ridge
-regression (Cook and Weisberg 1982); for smooth penalised losses see Rad and Maleki, J. R. Stat. Soc. B 82 (2020).
+One Newton step from the fit without row i, its Hessian the Gauss-Newton matrix H: with ``M_i = J_i H^-1 J_i'`` the
+prediction of row i moves by ``(I - M_i D_i)^-1 M_i g_i``, ``g_i`` and ``D_i`` the derivatives of its weighted loss.
+Exact for ridge regression (Cook and Weisberg 1982); for smooth penalised losses see Rad and Maleki, J. R. Stat. Soc.
+B 82 (2020).
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from sklearn_derand.problems.gauss_newton import MAX_ROWS, gauss_newton_matrix
+from sklearn_derand.problems.gauss_newton import gauss_newton_matrix, some_rows
 from sklearn_derand.problems.multi_index import StudentRisk
+from sklearn_derand.problems.ranks import Ranks
 from sklearn_derand.problems.row_jacobian import loss_derivatives, row_jacobian
 
 MOST_LEVERAGE = 0.99
@@ -35,12 +37,13 @@ def leave_one_out_losses(risk: StudentRisk, params: Tensor) -> tuple[Tensor, Ten
     Returns
     -------
     losses : Tensor of shape (n_rows,)
-        Of at most ``MAX_ROWS`` rows, evenly spaced.
+        Of at most 2,000 rows, evenly spaced.
     weights : Tensor of shape (n_rows,)
-        Their weights, summing to 1.
+        Their weights, summing to 1 over all ranks.
     """
-    chosen = slice(None, None, -(-len(risk.inputs) // MAX_ROWS))
-    targets, weights = risk.targets[chosen], risk.weights[chosen]
+    chosen = some_rows(risk)
+    targets, ranks = risk.targets[chosen], risk.ranks or Ranks()
+    weights = risk.weights[chosen]
     _, matrix = gauss_newton_matrix(risk, params)
     matrix.diagonal().add_(1e-9)  # rounding: the smallest eigenvalues are the decay's
     prediction, jacobian, _ = row_jacobian(risk.network, params, risk.inputs[chosen])
@@ -62,4 +65,4 @@ def leave_one_out_losses(risk: StudentRisk, params: Tensor) -> tuple[Tensor, Ten
     inner = torch.linalg.solve(eye - leverage, roots * moved)
     moved = moved + torch.einsum("ioq,iq->io", influence, roots * inner)
     left_out = replace(risk, targets=targets).losses(prediction + moved)
-    return left_out, weights / weights.sum()
+    return left_out, weights / ranks.sum(weights.sum())

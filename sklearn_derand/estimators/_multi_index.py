@@ -18,6 +18,7 @@ from sklearn_derand.estimators._ranks import check_alike, find_ranks
 from sklearn_derand.estimators._student_choice import DECAYS, choose
 from sklearn_derand.estimators._student_data import StudentData, prepare_data
 from sklearn_derand.estimators._student_penalties import choose_penalties
+from sklearn_derand.estimators._student_readout import fix_gauge, hidden_widths, layers_of
 from sklearn_derand.estimators._student_search import (
     StudentSpec,
     check_loss,
@@ -319,7 +320,7 @@ class MultiIndexStudentRegressor(
             )  # fmt: skip
             weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
         check_alike(ranks, self, X)
-        hidden = self._hidden_layer_sizes()
+        hidden = hidden_widths(self.hidden_layer_sizes)
         if self.n_components != "auto":
             if self.n_components > X.shape[1]:
                 raise ValueError(
@@ -347,16 +348,6 @@ class MultiIndexStudentRegressor(
             with ranks.together():
                 check_loss(data, spec)
         return data, spec
-
-    def _hidden_layer_sizes(self) -> tuple[int, ...]:
-        sizes = self.hidden_layer_sizes
-        sizes = (sizes,) if isinstance(sizes, Integral) else tuple(sizes)
-        if not sizes or any(not isinstance(size, Integral) or size < 1 for size in sizes):
-            raise ValueError(
-                f"hidden_layer_sizes={self.hidden_layer_sizes!r} must hold at least one width, each an integer >= 1; "
-                "for a linear model use Ridge."
-            )
-        return tuple(int(size) for size in sizes)
 
     def _discover(self, risk, spec, seeds, start):
         """Full student: the start of lowest risk, by (value, index) so that ``n_jobs`` cannot matter."""
@@ -422,12 +413,12 @@ class MultiIndexStudentRegressor(
 
         self.mean_, self.alpha_, self.n_components_ = data.mean, choice.alpha, choice.n_components
         self.refined_alpha_, self.weight_decay_ = risk.alpha, risk.weight_decay
-        self.discovery_coefs_, self.discovery_intercepts_ = _layers(full_risk.network, full.params)
+        self.discovery_coefs_, self.discovery_intercepts_ = layers_of(full_risk.network, full.params)
         self.discovery_certificate_ = full.certificate
         stein = stein_decomposition(full_risk, full.params, as_tensor(directions, full.params.device))
         self.noise_, self.noise_bound_, self.stein_gap_ = stein.noise, stein.bound, stein.stein_gap
 
-        coefs, intercepts = _layers(risk.network, solution.params)
+        coefs, intercepts = layers_of(risk.network, solution.params)
         share = risk.data_risk(solution.params, risk.network.preactivations(solution.params, risk.inputs))
         self.loss_ = float(data.ranks.sum(share))
         agop = average_gradient_outer_product(risk.network, solution.params, risk.inputs, risk.weights)
@@ -437,7 +428,7 @@ class MultiIndexStudentRegressor(
         coefs[-1], intercepts[-1] = coefs[-1] * data.scale, intercepts[-1] * data.scale + data.shift
         self.coefs_, self.intercepts_ = coefs, intercepts
         gradient = data.whitening @ agop.cpu().numpy() @ data.whitening.T
-        self.components_ = _fix_gauge(directions @ data.whitening.T, gradient)
+        self.components_ = fix_gauge(directions @ data.whitening.T, gradient)
         self._n_features_out = self.n_components_
         n_iter = solution.n_iter if solution is full else full.n_iter + solution.n_iter
         self._report(solution.certificate, solution.params, solution.history, n_iter, solution.status)
@@ -487,19 +478,3 @@ class MultiIndexStudentRegressor(
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
-
-
-def _layers(network, params) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Weights as (inputs, outputs) and biases of a network, the first layer multiplied out."""
-    _, weights, biases = network.unpack(params)
-    weights = [network.first_layer(params), *weights[1:]]
-    return [w.T.cpu().numpy().copy() for w in weights], [b.cpu().numpy().copy() for b in biases]
-
-
-def _fix_gauge(span: np.ndarray, gradient: np.ndarray) -> np.ndarray:
-    """Orthonormal rows of a span: the eigenvectors within it of a gradient outer product, signs fixed."""
-    basis = orthonormal_rows(span)
-    values, vectors = np.linalg.eigh(basis @ gradient @ basis.T)
-    rows = vectors[:, np.argsort(-values, kind="stable")].T @ basis
-    largest = rows[np.arange(len(rows)), np.abs(rows).argmax(axis=1)]
-    return rows * np.where(largest < 0, -1.0, 1.0)[:, None]

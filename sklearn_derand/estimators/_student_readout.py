@@ -1,0 +1,78 @@
+"""What a fit publishes of a student: its layers as in ``MLPRegressor``, and its directions with their gauge fixed."""
+
+from __future__ import annotations
+
+from numbers import Integral
+
+import numpy as np
+
+from sklearn_derand.estimators._student_search import orthonormal_rows
+
+
+def hidden_widths(hidden_layer_sizes) -> tuple[int, ...]:
+    """Return the parameter of that name as a tuple of integers.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : int or sequence of int
+        The estimator's parameter.
+
+    Returns
+    -------
+    tuple of int
+        At least one width.
+
+    Raises
+    ------
+    ValueError
+        If there is none, or one is not a positive integer.
+    """
+    sizes = (hidden_layer_sizes,) if isinstance(hidden_layer_sizes, Integral) else tuple(hidden_layer_sizes)
+    if not sizes or any(not isinstance(size, Integral) or size < 1 for size in sizes):
+        raise ValueError(
+            f"hidden_layer_sizes={hidden_layer_sizes!r} must hold at least one width, each an integer >= 1; "
+            "for a linear model use Ridge."
+        )
+    return tuple(int(size) for size in sizes)
+
+
+def layers_of(network, params) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Weights as (inputs, outputs) and biases of a network, the first layer multiplied out.
+
+    Parameters
+    ----------
+    network : StudentNetwork
+        The student.
+    params : Tensor
+        Its parameters.
+
+    Returns
+    -------
+    coefs, intercepts : list of ndarray
+        Copies.
+    """
+    _, weights, biases = network.unpack(params)
+    weights = [network.first_layer(params), *weights[1:]]
+    return [w.T.cpu().numpy().copy() for w in weights], [b.cpu().numpy().copy() for b in biases]
+
+
+def fix_gauge(span: np.ndarray, gradient: np.ndarray) -> np.ndarray:
+    """Orthonormal rows of a span: the eigenvectors within it of a gradient outer product, signs fixed.
+
+    Parameters
+    ----------
+    span : ndarray of shape (k, n_features)
+        Rows.
+    gradient : ndarray of shape (n_features, n_features)
+        Average gradient outer product in the same coordinates.
+
+    Returns
+    -------
+    ndarray of shape (k, n_features)
+        By decreasing share of the gradient, the largest entry of each row positive.
+    """
+    basis = orthonormal_rows(span)
+    values, vectors = np.linalg.eigh(basis @ gradient @ basis.T)
+    rows = vectors[:, np.argsort(-values, kind="stable")].T @ basis
+    largest = rows[np.arange(len(rows)), np.abs(rows).argmax(axis=1)]
+    return rows * np.where(largest < 0, -1.0, 1.0)[:, None]

@@ -1,6 +1,7 @@
 """Johnson-Lindenstrauss embeddings: the largest distortion over all pairs, of fitted and of new points.
 
     python examples/benchmarks/jl.py --data DIR [--rows 0 3 ...] [--draws 1000] [--splits 1] [--seed 0] [--json FILE]
+    python examples/benchmarks/jl.py --report FILE [FILE ...]
 
 ``DIR`` holds ``mnist_2000.npz``, ``fashion_mnist_900.npz``, ``news20_tfidf_2000.npz`` and ``pbmc68k_700.npz``;
 digits come with scikit-learn. Every row splits its data, ``--splits`` times, into a half to fit and a half held out.
@@ -265,36 +266,68 @@ def _standard_error(values):
     return values.std(ddof=1) / np.sqrt(len(values))
 
 
+def collect(files):
+    """Return the splits of each row from what earlier runs wrote, in the order of the rows."""
+    rows = {}
+    for part in (part for file in files for part in json.loads(file.read_text())):
+        whole = rows.setdefault(part["row"], part | {"seeds": [], "splits": []})
+        whole["seeds"] += part["seeds"]
+        whole["splits"] += part["splits"]
+        whole["bound"] = min(whole["bound"], part["bound"])
+        whole["certified"] &= part["certified"]
+    for row in rows.values():
+        if len(set(row["seeds"])) < len(row["seeds"]):
+            raise SystemExit(f"row {row['row']}: a seed came twice among {sorted(row['seeds'])}")
+    return [rows[index] for index in sorted(rows)]
+
+
+def measured(index, arguments):
+    """Run one row and return it as ``--json`` writes it."""
+    seeds = list(range(arguments.seed, arguments.seed + arguments.splits))
+    splits, bounds, certified = zip(*(run_row(*ROWS[index], arguments, seed) for seed in seeds), strict=True)
+    return {
+        "row": index,
+        "seeds": seeds,
+        "splits": list(splits),
+        "bound": min(bounds),
+        "certified": all(certified),
+    }
+
+
 def main():
-    """Run the rows asked for."""
+    """Run the rows asked for, or report what was run."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--data", type=Path, metavar="DIR")
     parser.add_argument("--rows", type=int, nargs="*", default=range(len(ROWS)), metavar="N")
     parser.add_argument("--draws", type=int, default=1000, help="Gaussian draws of 'best of'; 0 leaves it out")
     parser.add_argument("--splits", type=int, default=1, help="halvings of the data, of seeds --seed, --seed + 1, ...")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--json", type=Path, metavar="FILE")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows here")
+    parser.add_argument(
+        "--report", type=Path, nargs="+", metavar="FILE", help="run nothing; report such files together"
+    )
     arguments = parser.parse_args()
+    if not arguments.report and not arguments.data:
+        parser.error("--data is required, except with --report")
     print("python examples/benchmarks/jl.py", *sys.argv[1:])
     versions = ", ".join(
         f"{name} {importlib.metadata.version(name)}" for name in ("numpy", "scipy", "scikit-learn", "torch")
     )
     print(f"{datetime.now(UTC):%Y-%m-%d}; Python {platform.python_version()}, {versions}")
-    # Loading torch is not part of a fit.
-    DerandJLEmbedding(2, validation_fraction=0.2, random_state=0).fit(np.random.RandomState(5).standard_normal((12, 4)))
-    everything = []
-    for index in arguments.rows:
-        name, n_fit, k = ROWS[index]
-        runs = [run_row(name, n_fit, k, arguments, arguments.seed + i) for i in range(arguments.splits)]
-        splits, bound, certified = [run[0] for run in runs], min(run[1] for run in runs), all(run[2] for run in runs)
-        shown = report(name, n_fit, k, splits, bound, certified)
-        everything.append(
-            {"data": name, "n_fit": n_fit, "k": k, "lower_bound": bound, "shown": shown, "splits": splits}
-        )
+    if not arguments.report:
+        # Loading torch is not part of a fit.
+        warm_up = np.random.RandomState(5).standard_normal((12, 4))
+        DerandJLEmbedding(2, validation_fraction=0.2, random_state=0).fit(warm_up)
+    rows = collect(arguments.report) if arguments.report else (measured(index, arguments) for index in arguments.rows)
+    everything, verdicts = [], []
+    for row in rows:
+        everything.append(row)
+        verdicts.append(report(*ROWS[row["row"]], row["splits"], row["bound"], row["certified"]))
     for what in ("fitted", "CPU", "held out"):
-        count = sum(row["shown"][what] for row in everything)
-        print(f"{what}: {count} of {len(everything)} rows at or below the best peer")
-    print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB")
+        count = sum(verdict[what] for verdict in verdicts)
+        print(f"{what}: {count} of {len(verdicts)} rows at or below the best peer")
+    if not arguments.report:
+        print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB")
     if arguments.json:
         arguments.json.write_text(json.dumps(everything, indent=1))
 

@@ -9,7 +9,7 @@ POWER = 0.5
 them run far beyond isometry and ruins new points (both tried)."""
 
 
-def descend_at(run, tensors, coordinates, seed, max_iter, slack, k):
+def descend_at(run, tensors, coordinates, init, seed, max_iter, slack, k):
     """Pose the problem at dimension ``k`` and descend it to its certificate.
 
     Parameters
@@ -20,6 +20,8 @@ def descend_at(run, tensors, coordinates, seed, max_iter, slack, k):
         Arrays to tensors.
     coordinates : SpanCoordinates
         Of the fitted points.
+    init : {"pca+gaussian", "gaussian"}
+        The part of the law drawn into the map at the start.
     seed : int
         Of the start.
     max_iter : int
@@ -47,7 +49,8 @@ def descend_at(run, tensors, coordinates, seed, max_iter, slack, k):
         descent = Descent.isometry(objective, scales)
         descent.advance(run, max_iter=max_iter)
         return descent
-    descent = derandomise(run, objective, bound * t, scales, seed, max_iter)
+    n_axes = min(k, coordinates.rank) if init == "pca+gaussian" else 0
+    descent = derandomise(run, objective, bound * t, scales, n_axes, seed, max_iter)
     tighten(run, descent, max_iter, slack)
     return descent
 

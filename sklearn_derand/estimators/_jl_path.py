@@ -138,7 +138,7 @@ class Descent:
         return {name: np.concatenate(parts) for name, parts in self.rows.items()}
 
 
-def derandomise(run, objective, log_bound, scales, seed, max_iter):
+def derandomise(run, objective, log_bound, scales, n_axes, seed, max_iter):
     """Descend at the bound's own exponent until the noise is gone and the bound is kept.
 
     Parameters
@@ -151,6 +151,8 @@ def derandomise(run, objective, log_bound, scales, seed, max_iter):
         ``log F_t`` of the Gaussian law.
     scales : Tensor of shape (r,)
         Units of the map's columns.
+    n_axes : int
+        Leading principal axes that take the place of Gaussian columns in the part of the law drawn into the map.
     seed : int
         Of the start.
     max_iter : int
@@ -168,8 +170,9 @@ def derandomise(run, objective, log_bound, scales, seed, max_iter):
     k, generator = objective.n_components, torch.Generator().manual_seed(seed)
 
     def draw(generator):
-        entries = torch.randn(k, scales.numel(), generator=generator, dtype=torch.float64)
-        return entries.to(scales.device) / k**0.5 * scales
+        entries = torch.randn(k, scales.numel(), generator=generator, dtype=torch.float64) / k**0.5
+        entries[:, :n_axes] = torch.eye(k, n_axes, dtype=torch.float64)
+        return entries.to(scales.device) * scales
 
     start = split_law(draw, objective, log_bound, SHARE, generator)
     descent = Descent(objective, start, scales)

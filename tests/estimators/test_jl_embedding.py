@@ -56,6 +56,15 @@ def test_noise_falls_from_the_law_to_nothing(fitted):
         assert np.all(np.diff(value) <= 1e-12)
 
 
+@pytest.mark.parametrize("init", ["gaussian", "pca+gaussian"])
+@pytest.mark.parametrize("X", [DIGITS[:40], np.eye(20)[:, :15] + np.arange(15.0) ** 4])
+def test_the_start_is_no_worse_than_the_law(init, X):
+    embedding = DerandJLEmbedding(n_components=6, init=init, random_state=0).fit(X)
+    assert embedding.history_["value"][0] <= embedding.distortion_bound_ * (1 + 1e-9)
+    assert embedding.history_["noise"][0] == pytest.approx(np.sqrt(0.5 / 6))
+    assert embedding.distortion_lower_bound_ <= embedding.distortion_ <= embedding.distortion_bound_
+
+
 def test_state_is_plain(fitted):
     for name, value in vars(fitted).items():
         assert isinstance(value, np.ndarray | int | float | str | bool | dict | None) or dataclasses.is_dataclass(

@@ -1,6 +1,7 @@
 """Multi-index regression: subspace distance, R2 over the oracle's, indices chosen, CPU seconds.
 
-    python examples/benchmarks/multi_index.py --models PATH [--n 2000 --d 50 --seeds 3] [--only M4 M8] [--real DIR]
+    python examples/benchmarks/multi_index.py --models PATH [--n 2000 --d 50 --seeds 3] [--only M4 M8]
+        [--methods ours "ppr (R)"] [--real DIR]
 
 ``PATH`` is a Python file with ``MODELS`` (name -> number of indices, link on unit-variance indices, law of X, noise
 deviation) and ``make(name, n, d, seed)``, whose result has X, y, X_test, y_test, U (columns), k and oracle_r2. ``DIR``
@@ -20,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from importlib import metadata
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -194,9 +196,24 @@ def cpu_seconds():
     return times.user + times.system + times.children_user + times.children_system
 
 
-def compare(models, names, n, d, seeds):
+def header():
+    """Print the command and the versions that the tables below come from."""
+    print("python examples/benchmarks/multi_index.py", *sys.argv[1:])
+    packages = ("sklearn-derand", "torch", "scikit-learn", "numpy", "scipy", "statsmodels", "xrfm")
+    found = []
+    for package in packages:
+        try:
+            found.append(f"{package} {metadata.version(package)}")
+        except metadata.PackageNotFoundError:
+            found.append(f"{package} absent")
+    print(
+        f"{time.strftime('%Y-%m-%d', time.gmtime())}; python {sys.version.split()[0]}, {', '.join(found)}; one thread"
+    )
+
+
+def compare(models, names, n, d, seeds, chosen_methods):
     """Print one table a model: mean over seeds."""
-    table = methods()
+    table = {name: fit for name, fit in methods().items() if chosen_methods is None or name in chosen_methods}
     for name in names:
         k, limits, rows = models.MODELS[name][0], [], {method: [] for method in table}
         for seed in range(seeds):
@@ -249,6 +266,7 @@ def main():
     parser.add_argument("--d", type=int, default=50)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--only", nargs="*", help="names of models; all by default")
+    parser.add_argument("--methods", nargs="*", help="names of methods, as the tables print them; all by default")
     parser.add_argument("--real", help="directory of .npz files with X and y")
     parser.add_argument("--rows", type=int, default=2000, help="rows of each real set")
     arguments = parser.parse_args()
@@ -258,7 +276,9 @@ def main():
     sys.modules[module.name] = models  # dataclasses look their module up while it is executed
     module.loader.exec_module(models)
     names = list(models.MODELS) if arguments.only is None else arguments.only
-    compare(models, names, arguments.n, arguments.d, arguments.seeds)
+    header()
+    ours(1, 0, models.make(names[0], 200, 5, seed=0))  # imports are nobody's CPU seconds
+    compare(models, names, arguments.n, arguments.d, arguments.seeds, arguments.methods)
     if arguments.real:
         compare_real(arguments.real, arguments.rows)
     print(f"\n{time.perf_counter() - begin:.0f} s in all")

@@ -15,7 +15,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from sklearn_derand.estimators._base import DerandomizedEstimator, all_or_nothing
 from sklearn_derand.estimators._ranks import check_alike, find_ranks
-from sklearn_derand.estimators._student_choice import DECAYS, choose
+from sklearn_derand.estimators._student_choice import choose, full_decay
 from sklearn_derand.estimators._student_data import StudentData, prepare_data
 from sklearn_derand.estimators._student_penalties import choose_penalties
 from sklearn_derand.estimators._student_readout import fix_gauge, hidden_widths, layers_of
@@ -91,10 +91,12 @@ class MultiIndexStudentRegressor(
         (n_samples, n_outputs) in the units of y and must be twice differentiable.
     alpha : float or "auto", default="auto"
         First-layer penalty of the full student, the lemma's lambda; the refined student has ``min(1, 20 / n_samples)``
-        of it. "auto": both, and the refined student's weight decay, by the loss on held-out rows.
+        of it. "auto": both, and the refined student's weight decay; by the loss on held-out rows, for the refined
+        student by its approximate leave-one-out loss where there are 8 rows for each entry of the indices.
     weight_decay : float or "auto", default="auto"
-        Penalty of the other weights; biases are never penalised. "auto": 1e-4 for the full student, for the refined
-        one what ``alpha="auto"`` chooses, or ``0.02 / n_samples`` (at most 1e-3) beside a given alpha.
+        Penalty of the other weights; biases are never penalised. "auto": for the full student 1e-4, and up to 1e-2
+        below 40 rows a feature (``1e-4 * (40 n_features / n_samples)**2``); for the refined one what
+        ``alpha="auto"`` chooses, or ``0.02 / n_samples`` (at most 1e-3) beside a given alpha.
     n_init : int, default=1
         Starts of the full student; the lowest risk is kept. Where something was "auto", the first of them is the
         student that it was chosen with, and the others are random.
@@ -320,14 +322,14 @@ class MultiIndexStudentRegressor(
             )  # fmt: skip
             weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
         check_alike(ranks, self, X)
-        hidden = hidden_widths(self.hidden_layer_sizes)
+        hidden, n_samples = hidden_widths(self.hidden_layer_sizes), int(ranks.sum(X.shape[0]))
         if self.n_components != "auto":
             if self.n_components > X.shape[1]:
                 raise ValueError(
                     f"n_components={self.n_components} exceeds the {X.shape[1]} features of X; "
                     "ask for at most n_features indices, or use n_components='auto'."
                 )
-            if self.n_components > (n_samples := int(ranks.sum(X.shape[0]))):
+            if self.n_components > n_samples:
                 raise ValueError(
                     f"n_components={self.n_components} exceeds the {n_samples} rows of X; "
                     "give more rows or ask for fewer indices."
@@ -338,7 +340,7 @@ class MultiIndexStudentRegressor(
             hidden_layer_sizes=hidden,
             activation=self.activation,
             loss=self.loss,
-            weight_decay=DECAYS["full"] if self.weight_decay == "auto" else float(self.weight_decay),
+            weight_decay=full_decay(n_samples, X.shape[1]) if self.weight_decay == "auto" else float(self.weight_decay),
             train_bias=self.train_bias,
             device=resolve_device(self.device),
             solver=self.solver,

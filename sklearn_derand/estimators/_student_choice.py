@@ -25,7 +25,8 @@ LEARNED = 0.95
 and the next one starts at random, since a first layer near 0 is a trap."""
 
 DECAYS = {"full": 1e-4, "refined": 0.02}
-"""``weight_decay="auto"``: that of the full student, and ``0.02 / n_samples`` for a refined one of fixed alpha."""
+"""``weight_decay="auto"``: that of the full student where rows abound, and ``0.02 / n_samples`` for a refined one of
+fixed alpha."""
 
 REFINEMENT_ROWS = 20.0
 """A refined student of fixed alpha has ``min(1, 20 / n_samples)`` of it: its rank already keeps out the noise that
@@ -34,7 +35,7 @@ alpha is there to remove, and alpha itself would flatten the link."""
 LOOSE_TOL = {"full": 1e-2, "refined": 1e-4}
 """Gradient norm at which candidates are compared: a held-out loss settles long before its gradient."""
 
-LOOSE_STEPS = 70
+LOOSE_STEPS = 50
 """Most steps of a candidate."""
 
 
@@ -60,6 +61,25 @@ class Choice:
     refined_decay: float | None
     full_start: object = None
     refined_start: object = None
+
+
+def full_decay(n_samples: int, n_features: int) -> float:
+    """Weight decay of the full student under ``weight_decay="auto"``.
+
+    With few rows for each feature a supple link fits noise in directions of its own: 1e-4 from 40 rows a feature on,
+    below that by the square of what is missing, at most 1e-2.
+
+    Parameters
+    ----------
+    n_samples, n_features : int
+        Of the data.
+
+    Returns
+    -------
+    float
+        Positive.
+    """
+    return DECAYS["full"] * float(np.clip(40.0 * n_features / n_samples, 1.0, 10.0)) ** 2
 
 
 def refinement_penalty(alpha: float, n_samples: int) -> float:
@@ -213,12 +233,10 @@ def choose(
     if has_leave_one_out(spec, data, rank):
         return Choice(n_components, penalty, None, None, full)
     start = full if rank is None else restricted(rank)
-    supple, stiff = SUPPLE, STIFF
+    path = [*reversed(STIFF), *SUPPLE]
     if weight_decay is not None:
-        supple, stiff = (tuple(dict.fromkeys((a, weight_decay) for a, _ in path)) for path in (SUPPLE, STIFF))
-    best = split.path(supple, rank, start, PATIENCE)
-    if best[0] == supple[0]:
-        best = min(best, split.path(stiff, rank, best[2], 1), key=lambda found: split.mean(found[3]))
+        path = list(dict.fromkeys((a, weight_decay) for a, _ in path))
+    best = split.path(path, rank, start, PATIENCE)
     return Choice(n_components, penalty, *best[0], full, best[2])
 
 

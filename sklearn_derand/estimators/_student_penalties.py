@@ -23,9 +23,16 @@ TOL, STEPS = 1e-4, 70
 """Gradient norm at which candidates are compared, and most steps of one."""
 
 
+LEAST_ROWS = 8
+"""Rows for each entry of the indices from which leave-one-out losses are trusted. They count what a small change of the
+student can fit, and with fewer rows the search for directions fits more than that (measured: R2 below 0)."""
+
+
 def has_leave_one_out(spec: StudentSpec, data: StudentData, rank: int | None) -> bool:
-    """Whether the refined student is small enough for its leverages."""
-    return rank is not None and spec.network(data, rank).n_params <= MAX_MATRIX
+    """Whether the refined student is small enough for its leverages, and the rows are many enough to trust them."""
+    if rank is None or spec.network(data, rank).n_params > MAX_MATRIX:
+        return False
+    return data.n_samples() >= LEAST_ROWS * rank * data.inputs.shape[1]
 
 
 def choose_penalties(data: StudentData, spec: StudentSpec, rank: int, start, weight_decay: float | None, seed: int):

@@ -41,10 +41,10 @@ def descend_at(run, tensors, coordinates, init, seed, max_iter, slack, k):
 
     if coordinates.n_pairs == 0:
         return None
-    scales = np.linalg.norm(coordinates.points, axis=0) ** POWER
+    scales = coordinates.lengths() ** POWER
     points, inverse, scales = tensors(coordinates.points / scales, coordinates.inverse_distances, scales)
     bound, t = gaussian_bound(coordinates.n_pairs, k)
-    objective = PairDistortion(points, inverse, k, t)
+    objective = PairDistortion(points, inverse, k, t, coordinates.ranks)
     if k >= coordinates.rank:
         descent = Descent.isometry(objective, scales)
         descent.advance(run, max_iter=max_iter)
@@ -91,7 +91,7 @@ def choose_dimension(descend, tensors, coordinates, n_components, eps):
     from sklearn_derand.problems.distortion_bounds import distortion_lower_bound
 
     rank = coordinates.rank
-    possible = [k for k in range(1, rank) if distortion_lower_bound(points, distances, k, 1) <= eps]
+    possible = [k for k in range(1, rank) if distortion_lower_bound(points, distances, k, 1, coordinates.ranks) <= eps]
     lowest = min(possible, default=rank)
     k, descent = smallest_dimension(attempt, lowest, rank, round(1.5 * lowest))
     return k, descent or descend(k)

@@ -18,9 +18,11 @@ from sklearn_derand.estimators._base import DerandomizedEstimator, all_or_nothin
 from sklearn_derand.estimators._jl_dimension import choose_dimension, descend_at
 from sklearn_derand.estimators._jl_path import SLACK
 from sklearn_derand.estimators._jl_points import SpanCoordinates, rows_within_reach
+from sklearn_derand.estimators._jl_ranks import max_distortion_over_ranks, span_over_ranks
 from sklearn_derand.estimators._jl_scale import ANCHORS, DENSE_POINTS, ROUGH, refine
 from sklearn_derand.estimators._jl_validation import map_for_new_points, splits
 from sklearn_derand.estimators._magnitude import check_magnitude
+from sklearn_derand.estimators._ranks import check_alike, find_ranks
 from sklearn_derand.metrics._distortion import max_distortion
 
 
@@ -75,6 +77,10 @@ class DerandJLEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Deran
         Bound on the negative curvature that the certificate asks for.
     device : {"cpu", "cuda", "auto"}, default="cpu"
         Where the descent runs.
+    distributed : bool or "auto", default="auto"
+        Whether each process of torch.distributed's default group holds points of its own, of all of which the map is
+        made, the same on each. "auto": where such a group was initialised; all its processes must then call ``fit``.
+        Without ``validation_fraction``.
 
     Attributes
     ----------
@@ -158,6 +164,7 @@ class DerandJLEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Deran
         "init": [StrOptions({"pca+gaussian", "gaussian"})],
         "max_pairs": [Interval(Integral, 1, None, closed="left"), None],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither"), None],
+        "distributed": ["boolean", StrOptions({"auto"})],
     }
 
     def __init__(
@@ -175,6 +182,7 @@ class DerandJLEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Deran
         tol=1e-5,
         curvature_tol=1e-3,
         device="cpu",
+        distributed="auto",
     ):
         self.n_components = n_components
         self.eps = eps
@@ -188,6 +196,7 @@ class DerandJLEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Deran
         self.tol = tol
         self.curvature_tol = curvature_tol
         self.device = device
+        self.distributed = distributed
 
     @all_or_nothing
     @with_callbacks
@@ -206,15 +215,15 @@ class DerandJLEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Deran
         -------
         self : DerandJLEmbedding
         """
-        self._validate_params()
-        X = validate_data(self, X, accept_sparse=["csr", "csc"], dtype=[np.float64, np.float32], order="C")
-        check_magnitude(X, "X")
-        start, engine, outside, aside, sample = self._draw_seeds(5)
-        looked_at, self.n_pairs_ = rows_within_reach(X.shape[0], self.max_pairs, sample)
+        X, ranks = self._pose(X)
+        start, engine, outside, aside, sample = self._draw_seeds(5, ranks)
+        looked_at, self.n_pairs_ = rows_within_reach(int(ranks.sum(X.shape[0])), self.max_pairs, sample)
+        looked_at = looked_at if isinstance(looked_at, slice) else ranks.own(looked_at, X.shape[0])
         fitted = _as_float64(X)[looked_at]
-        large = fitted.shape[0] > DENSE_POINTS
+        large = ranks.size == 1 and fitted.shape[0] > DENSE_POINTS
         anchors = np.random.RandomState(sample).permutation(fitted.shape[0])[: ANCHORS if large else None]
-        coordinates = SpanCoordinates.of(fitted[np.sort(anchors)])
+        spread = ranks.size > 1
+        coordinates = span_over_ranks(fitted, ranks) if spread else SpanCoordinates.of(fitted[np.sort(anchors)])
         self._warn_if_larger(coordinates)
         with self._task(X):
             run = partial(self._minimize, seed=engine)
@@ -238,6 +247,21 @@ class DerandJLEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Deran
             self._read_off(X[looked_at], coordinates, descent)
         return self
 
+    def _pose(self, X):
+        """Check everything before any work, on all ranks."""
+        self._validate_params()
+        ranks = find_ranks(self.distributed)
+        with ranks.together():
+            X = validate_data(self, X, accept_sparse=["csr", "csc"], dtype=[np.float64, np.float32], order="C")
+            check_magnitude(X, "X")
+        check_alike(ranks, self, X)
+        if ranks.size > 1 and self.validation_fraction is not None:
+            raise ValueError(
+                f"validation_fraction={self.validation_fraction} cannot be had where points are spread over ranks; set "
+                "validation_fraction=None, or distributed=False to fit the points of this process alone."
+            )
+        return X, ranks
+
     def _warn_if_larger(self, coordinates):
         n_features = coordinates.X.shape[1]
         if self.n_components != "auto" and self.n_components > n_features:
@@ -258,7 +282,8 @@ class DerandJLEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Deran
         from sklearn_derand.engine import certify
         from sklearn_derand.problems.distortion_bounds import distortion_lower_bound, gaussian_bound
 
-        self.distortion_ = max_distortion(X, safe_sparse_dot(X, self.components_.T, dense_output=True))
+        images, ranks = safe_sparse_dot(X, self.components_.T, dense_output=True), coordinates.ranks
+        self.distortion_ = max_distortion(X, images) if ranks is None else max_distortion_over_ranks(X, images, ranks)
         if descent is None:
             import torch
 
@@ -275,11 +300,12 @@ class DerandJLEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Deran
             self._report(certificate, nothing, dict.fromkeys(("value", "gradient_norm", "noise", "t"), np.zeros(1)), 0)
             return
         self.distortion_bound_ = gaussian_bound(max(self.n_pairs_, 1), self.n_components_)[0]
-        order = min(coordinates.points.shape)
+        order = min(coordinates.points.shape) if ranks is None else coordinates.rank
         self.distortion_lower_bound_ = distortion_lower_bound(
             *self._tensors(coordinates.points, coordinates.squared_distances()),
             self.n_components_,
             int(np.clip(2e8 / order**3, 3, 40)),
+            ranks,
         )
         self.noise_ = descent.objective.noise(descent.params).item()
         solution = descent.solution

@@ -103,8 +103,8 @@ class Descent:
 
         def value_and_gradient(flat):
             maps = torch.as_tensor(flat, device=points.device).view(objective.n_components, -1)
-            value, slope, _ = objective.moments.gradient(points @ maps.T, 0.0)
-            gradient = (slope.T @ points).cpu().numpy().ravel() / t
+            value, slope = objective.slope(maps)
+            gradient = slope.cpu().numpy().ravel() / t
             latest[0] = np.linalg.norm(gradient)
             return value / t, gradient
 

@@ -34,6 +34,9 @@ class SpanCoordinates:
         The data.
     unit : float
         Square of the unit of length.
+    ranks : Ranks or None
+        Processes over which the points are spread: ``points``, ``X`` and the rows of ``inverse_distances`` are then
+        those of this rank. None where it has all.
     """
 
     points: np.ndarray
@@ -42,6 +45,7 @@ class SpanCoordinates:
     dual: np.ndarray | None
     X: object
     unit: float
+    ranks: object = None
 
     @classmethod
     def of(cls, X):
@@ -60,7 +64,7 @@ class SpanCoordinates:
             gram = centred.T @ centred
             if sparse.issparse(gram):
                 gram = gram.toarray() - n * np.outer(mean, mean)
-            _, vectors = _spectrum(gram)
+            _, vectors = spectrum(gram)
             basis = vectors.T
             points = np.asarray(centred @ vectors)
             points -= points.mean(axis=0)
@@ -68,7 +72,7 @@ class SpanCoordinates:
             # -1/2 J D J is the centred Gram matrix, D being free of cancellation.
             gram = distances - distances.mean(axis=0)
             gram -= gram.mean(axis=1)[:, None]
-            values, vectors = _spectrum(-0.5 * gram)
+            values, vectors = spectrum(-0.5 * gram)
             points = vectors * np.sqrt(values)
             dual = (vectors / np.sqrt(values)).T
             if not sparse.issparse(X):
@@ -87,7 +91,14 @@ class SpanCoordinates:
     @property
     def n_pairs(self):
         """Pairs of distinct points."""
-        return int(np.count_nonzero(self.inverse_distances)) // 2
+        return int(self._over_ranks(np.count_nonzero(self.inverse_distances))) // 2
+
+    def lengths(self):
+        """Return the norms of the columns of ``points``."""
+        return np.sqrt(self._over_ranks((self.points * self.points).sum(axis=0)))
+
+    def _over_ranks(self, share):
+        return share if self.ranks is None else self.ranks.sum(share)
 
     @property
     def rank(self):
@@ -115,7 +126,7 @@ class SpanCoordinates:
         return rows - self.to_features(self.inside(rows))
 
 
-def _spectrum(gram):
+def spectrum(gram):
     """Return the eigenvalues above rounding, decreasing, and their eigenvectors."""
     values, vectors = linalg.eigh(gram, check_finite=False)
     kept = values > 4 * gram.shape[0] * np.finfo(float).eps * max(values[-1], 0.0)

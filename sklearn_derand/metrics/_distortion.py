@@ -97,17 +97,55 @@ def squared_distances(X, rows=slice(None), squares=None):
     ndarray of shape (n_rows, n_samples)
     """
     squares = squared_norms(X) if squares is None else squares
-    products = X[rows] @ X.T
+    return cross_distances(X[rows], X, squares[rows], squares)
+
+
+def cross_distances(left, right, left_squares, right_squares):
+    """Squared distances from each row of one matrix to each row of another, small ones free of cancellation.
+
+    Parameters
+    ----------
+    left, right : {ndarray, csr} of shape (n_left, n_features), (n_right, n_features)
+        In float64.
+    left_squares, right_squares : ndarray of shape (n_left,), (n_right,)
+        Their squared norms.
+
+    Returns
+    -------
+    ndarray of shape (n_left, n_right)
+    """
+    products = left @ right.T
     out = products.toarray() if sparse.issparse(products) else np.asarray(products)
     out *= -2
-    out += squares[rows, None]
-    out += squares
-    first = rows.start or 0
-    near_i, near_j = np.nonzero(out < CANCELLATION * (squares[rows, None] + squares))
-    for part in np.array_split(np.arange(near_i.size), 1 + near_i.size * X.shape[1] // BLOCK):
-        difference = X[first + near_i[part]] - X[near_j[part]]
+    out += left_squares[:, None]
+    out += right_squares
+    near_i, near_j = np.nonzero(out < CANCELLATION * (left_squares[:, None] + right_squares))
+    for part in np.array_split(np.arange(near_i.size), 1 + near_i.size * left.shape[1] // BLOCK):
+        difference = left[near_i[part]] - right[near_j[part]]
         out[near_i[part], near_j[part]] = squared_norms(difference)
     return out
+
+
+def relative_changes(before, after, negligible):
+    """Change of squared distances relative to those before.
+
+    Parameters
+    ----------
+    before, after : ndarray of shape (m, n)
+        Squared distances.
+    negligible : ndarray of shape (m, n)
+        Squared distances of images that are rounding: a product's rows may separate the images of equal points.
+
+    Returns
+    -------
+    ndarray of shape (m, n)
+        For equal points 0 where the images are equal, ``inf`` where they are not.
+    """
+    equal = before == 0
+    with np.errstate(divide="ignore", invalid="ignore"):
+        change = after / before - 1
+    change[equal] = np.where(after[equal] <= negligible[equal], 0.0, np.inf)
+    return change
 
 
 def squared_norms(X):
@@ -115,6 +153,11 @@ def squared_norms(X):
     if sparse.issparse(X):
         return np.asarray(X.multiply(X).sum(axis=1)).ravel()
     return np.einsum("ij,ij->i", X, X)
+
+
+def negligible(left_squares, right_squares, epsilon):
+    """Return the squared distances below which images are equal up to rounding, given their squared norms."""
+    return (32 * epsilon) ** 2 * (left_squares[:, None] + right_squares)
 
 
 def _checked(X, Z):
@@ -138,10 +181,4 @@ def _blocks(X, images):
         rows = slice(start, min(start + step, n))
         before = squared_distances(X, rows, squares)
         after = squared_distances(Z, rows, image_squares)
-        # Rounding of a product's rows may separate the images of equal points.
-        negligible = (32 * epsilon) ** 2 * (image_squares[rows, None] + image_squares)
-        equal = before == 0
-        with np.errstate(divide="ignore", invalid="ignore"):
-            change = after / before - 1
-        change[equal] = np.where(after[equal] <= negligible[equal], 0.0, np.inf)
-        yield start, change
+        yield start, relative_changes(before, after, negligible(image_squares[rows], image_squares, epsilon))

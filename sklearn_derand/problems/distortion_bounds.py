@@ -31,6 +31,8 @@ import torch
 from scipy.optimize import minimize, minimize_scalar
 from torch import Tensor
 
+from .ranks import Ranks, replicated, total
+
 
 def gaussian_bound(n_pairs: int, n_components: int) -> tuple[float, float]:
     """Return the a-priori bound of the Gaussian law on the largest distortion, and the ``t`` that attains it.
@@ -68,7 +70,11 @@ def gaussian_bound(n_pairs: int, n_components: int) -> tuple[float, float]:
 
 
 def distortion_lower_bound(
-    points: Tensor, squared_distances: Tensor, n_components: int, max_evaluations: int = 40
+    points: Tensor,
+    squared_distances: Tensor,
+    n_components: int,
+    max_evaluations: int = 40,
+    ranks: Ranks | None = None,
 ) -> float:
     """Return a distortion that no map of these points to ``n_components`` dimensions can be below.
 
@@ -82,6 +88,8 @@ def distortion_lower_bound(
         Dimension ``k`` of the images.
     max_evaluations : int, default=40
         Spectra computed while the point weights ``p`` ascend. Every ``p`` gives a valid bound; more give a better one.
+    ranks : Ranks or None, default=None
+        Processes over which the points are spread, each with the rows of its own points in both arrays.
 
     Returns
     -------
@@ -92,19 +100,22 @@ def distortion_lower_bound(
     -----
     It is not verified that the weights are optimal.
     """
-    n, r = points.shape
+    ranks = ranks or Ranks()
+    n, r = squared_distances.shape[1], points.shape[1]
     if n_components >= min(n - 1, r):
         return 0.0
-    squares = squared_distances / squared_distances.max()
-    points = points / math.sqrt(squared_distances.max().item())
-    fourth = squares.square()
+    largest = ranks.max(squared_distances.max().item() if len(points) else 0.0)
+    points = points / math.sqrt(largest)
+    fourth = (squared_distances / largest).square()
+    first = int(ranks.table(len(points))[: ranks.rank, 0].sum())
+    own = slice(first, first + len(points))
     best = 0.0
 
     def negative_log(theta):
         nonlocal best
         leaf = torch.as_tensor(theta, dtype=points.dtype).to(points.device).requires_grad_(True)
         with torch.enable_grad():
-            value = _log_squared_bound(leaf, points, fourth, n_components)
+            value = _log_squared_bound(leaf, points, fourth, n_components, own, ranks)
             (gradient,) = torch.autograd.grad(value, leaf)
         if not math.isfinite(value.item()):
             return 1e3, np.zeros_like(theta)
@@ -122,10 +133,16 @@ def distortion_lower_bound(
     return max(0.0, best * (1 - 1e-9) - 1e-9)
 
 
-def _log_squared_bound(theta, points, fourth, k):
-    p = torch.softmax(theta, dim=0)
-    weighted = torch.sqrt(p)[:, None] * (points - p @ points)
-    gram = weighted.T @ weighted if points.shape[1] <= points.shape[0] else weighted @ weighted.T
+def _log_squared_bound(theta, points, fourth, k, own, ranks):
+    p = replicated(torch.softmax(theta, dim=0), ranks)
+    centre = replicated(total(p[own] @ points, ranks), ranks)
+    weighted = torch.sqrt(p[own])[:, None] * (points - centre)
+    if ranks.size > 1 or points.shape[1] <= points.shape[0]:
+        gram = total(weighted.T @ weighted, ranks)
+    else:
+        gram = weighted @ weighted.T
     spectrum = torch.linalg.eigvalsh(gram).clamp(min=0)
     tail = spectrum[:-k]
-    return torch.log(4 * (tail.square().sum() + tail.sum() ** 2 / (k + 1))) - torch.log(p @ fourth @ p)
+    return torch.log(4 * (tail.square().sum() + tail.sum() ** 2 / (k + 1))) - torch.log(
+        total(p[own] @ fourth @ p, ranks)
+    )

@@ -29,6 +29,7 @@ import torch
 from torch import Generator, Tensor
 
 from .pair_geometry import PairMoments
+from .ranks import Ranks, replicated, total
 
 
 class PairDistortion:
@@ -49,6 +50,9 @@ class PairDistortion:
         Dimension ``k`` of the images.
     t : float
         Exponent.
+    ranks : Ranks or None, default=None
+        Processes over which the points are spread; ``points`` are then those here, and ``inverse_distances`` has their
+        rows alone.
 
     Notes
     -----
@@ -57,9 +61,12 @@ class PairDistortion:
     no n x n x r array is formed. It is not verified that ``inverse_distances`` belongs to ``points``.
     """
 
-    def __init__(self, points: Tensor, inverse_distances: Tensor, n_components: int, t: float):
+    def __init__(
+        self, points: Tensor, inverse_distances: Tensor, n_components: int, t: float, ranks: Ranks | None = None
+    ):
         self.points = points
-        self.moments = PairMoments(inverse_distances, n_components, t)
+        self.ranks = ranks or Ranks()
+        self.moments = PairMoments(inverse_distances, n_components, t, self.ranks)
         self.n_components = n_components
         self.t = t
 
@@ -76,7 +83,12 @@ class PairDistortion:
         Tensor
         """
         maps, s = self._unpack(params)
-        return self.moments.log_moment(self.points @ maps.T, s) / self.t**2
+        return self.moments.log_moment(self.points @ replicated(maps, self.ranks).T, s) / self.t**2
+
+    def slope(self, maps: Tensor) -> tuple[float, Tensor]:
+        """Return ``log F_t`` without noise and its gradient in ``C``, without a graph."""
+        value, slope, _ = self.moments.gradient(self.points @ maps.T, 0.0)
+        return value, total(slope.T @ self.points, self.ranks)
 
     def noise(self, params: Tensor) -> Tensor:
         """Return ``sigma`` as a vector of one entry.
@@ -110,7 +122,7 @@ class PairDistortion:
 
     def at(self, t: float) -> "PairDistortion":
         """Return the same pairs at another exponent."""
-        return PairDistortion(self.points, self.moments.inverse, self.n_components, t)
+        return PairDistortion(self.points, self.moments.inverse, self.n_components, t, self.ranks)
 
     def maps(self, params: Tensor) -> Tensor:
         """Return ``C``, shape (k, r)."""

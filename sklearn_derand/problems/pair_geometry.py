@@ -14,8 +14,11 @@ written here in closed form, at ``O(n^2 k)`` time; above ``BLOCK`` entries the n
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor
+
+from .ranks import Ranks
 
 BLOCK = 4_000_000
 """Entries of one n x n block (32 MB in float64): one block up to 2,000 points."""
@@ -29,29 +32,34 @@ class PairMoments:
 
     Parameters
     ----------
-    inverse_distances : Tensor of shape (n, n)
+    inverse_distances : Tensor of shape (n_own, n)
         ``1 / |x_i - x_j|^2``; 0 for the diagonal and for pairs that do not count (duplicates).
     n_components : int
         Dimension ``k`` of the images.
     t : float
         Exponent, positive.
+    ranks : Ranks or None, default=None
+        Processes over which the points are spread. Each holds the rows of its own points in the matrix, ``n_own`` of
+        them, and passes and receives images and slopes of these; else ``n_own = n``.
     """
 
-    def __init__(self, inverse_distances: Tensor, n_components: int, t: float):
+    def __init__(self, inverse_distances: Tensor, n_components: int, t: float, ranks: Ranks | None = None):
         self.inverse = inverse_distances
         self.valid = (inverse_distances > 0).to(inverse_distances.dtype)
         self.n_components = n_components
         self.t = t
-        n = inverse_distances.shape[0]
+        self.ranks = ranks or Ranks()
+        n_own, n = inverse_distances.shape
+        self._first = int(self.ranks.table(n_own)[: self.ranks.rank, 0].sum())
         rows = max(1, BLOCK // max(n, 1))
-        self.blocks = [slice(start, min(start + rows, n)) for start in range(0, n, rows)]
+        self.blocks = [slice(start, min(start + rows, n_own)) for start in range(0, n_own, rows)]
 
     def log_moment(self, images: Tensor, s: Tensor) -> Tensor:
         """Return ``log F`` as a 0-d tensor, differentiable twice in both arguments.
 
         Parameters
         ----------
-        images : Tensor of shape (n, k)
+        images : Tensor of shape (n_own, k)
             ``Y``.
         s : Tensor of shape ()
             Noise in its natural unit.
@@ -67,11 +75,16 @@ class PairMoments:
         u = 1 + 2 * s * s
         return 1 + s * s, (1 + s * s) / u, -2 * s / u**2, (12 * s * s - 2) / u**3
 
+    def _among_all(self, rows: slice) -> slice:
+        """Return where rows of this rank stand among those of all."""
+        return slice(rows.start + self._first, rows.stop + self._first)
+
     def _change(self, images: Tensor, squares: Tensor, rows: slice) -> Tensor:
         """Return ``q - 1`` for a block of rows, 0 where a pair does not count."""
         one = torch.ones_like(squares)
         # One product in place of a Gram matrix and two broadcast sums.
-        left = torch.column_stack([images[rows] * -2, squares[rows], one[rows]])
+        own = self._among_all(rows)
+        left = torch.column_stack([images[own] * -2, squares[own], one[own]])
         right = torch.column_stack([images, one, squares])
         return torch.mm(left, right.T).mul_(self.inverse[rows]).sub_(self.valid[rows])
 
@@ -98,6 +111,7 @@ class PairMoments:
 
     def value(self, images: Tensor, s: float) -> float:
         """Return ``log F``."""
+        images = self.ranks.gather(images)
         squares = images.square().sum(dim=1)
         total, shift = 0.0, -math.inf
         for rows in self.blocks:
@@ -107,22 +121,35 @@ class PairMoments:
                 total, shift = total * math.exp(shift - top), top
             plus, minus = self._exponentials(change, rows, s, shift)
             total += plus.sum().item() + minus.sum().item()
+        shift, _, total = self._combined(shift, total)
         return shift + math.log(total / 2)  # every pair stands in the matrix twice
+
+    def _combined(self, shift: float, *sums: float) -> tuple[float, ...]:
+        """Return the common shift, what it changes in the sums here, and the sums over all ranks."""
+        if self.ranks.size == 1:
+            return shift, 1.0, *sums
+        table = self.ranks.table(shift, *sums)
+        top = table[:, 0].max()
+        factors = np.exp(table[:, 0] - top)
+        return float(top), float(factors[self.ranks.rank]), *(factors @ table[:, 1:]).tolist()
 
     def extremes(self, images: Tensor) -> tuple[float, float]:
         """Return the least and the largest ``q``; (1, 1) where no pair counts."""
+        images = self.ranks.gather(images)
         squares = images.square().sum(dim=1)
         low, high = math.inf, -math.inf
         for rows in self.blocks:
             change = self._change(images, squares, rows)[self.inverse[rows] > 0]
             if change.numel():
                 low, high = min(low, change.min().item()), max(high, change.max().item())
+        low, high = -self.ranks.max(-low), self.ranks.max(high)
         return (1 + low, 1 + high) if high > -math.inf else (1.0, 1.0)
 
     def gradient(self, images: Tensor, s: float) -> tuple[float, Tensor, float]:
         """Return ``log F`` and its gradient in ``Y`` and in ``s``."""
-        squares = images.square().sum(dim=1)
         slope = torch.zeros_like(images)
+        images = self.ranks.gather(images)
+        squares = images.square().sum(dim=1)
         slope_s, total, shift = 0.0, 0.0, -math.inf
         for rows in self.blocks:
             change = self._change(images, squares, rows)
@@ -139,7 +166,9 @@ class PairMoments:
                 slope_s += _average(plus, change, first[:2]) + _average(minus, change, first[2:])
             alpha, gamma, _, _ = self._noise_terms(s)
             pull = plus.mul_(alpha).sub_(minus, alpha=gamma).mul_(self.inverse[rows])
-            slope[rows] += _laplacian(pull, images, rows)
+            slope[rows] += _laplacian(pull, images, self._among_all(rows))
+        shift, old, total, slope_s = self._combined(shift, total, slope_s)
+        slope *= old
         return shift + math.log(total / 2), slope.mul_(4 * self.t / total), slope_s / total
 
     def _first_s(self, s: float) -> tuple[float, float, float, float]:
@@ -163,6 +192,7 @@ class PairMoments:
         """Return ``q - 1`` and the two shares of ``F`` in one block, or None where they do not fit in one."""
         if len(self.blocks) > 1:
             return None
+        images = self.ranks.gather(images)
         return [self._block_weights(images, images.square().sum(dim=1), s, log_moment, self.blocks[0])]
 
     def _block_weights(self, images, squares, s, log_moment, rows):
@@ -174,22 +204,24 @@ class PairMoments:
 
         Parameters
         ----------
-        images, s, log_moment : Tensor, float, float
+        images, s, log_moment : Tensor of shape (n_own, k), float, float
             The point and its value.
         kept : list or None
             What ``weights`` returned there.
-        v : Tensor of shape (n, k)
+        v : Tensor of shape (n_own, k)
             Direction in ``Y``.
         r : float
             Direction in ``s``.
 
         Returns
         -------
-        tuple of (Tensor of shape (n, k), float)
+        tuple of (Tensor of shape (n_own, k), float)
         """
+        fixed, moved = torch.zeros_like(images), torch.zeros_like(images)
+        if self.ranks.size > 1:
+            images, v = self.ranks.gather(torch.cat([images, v], dim=1)).split(v.shape[1], dim=1)
         squares, cross = images.square().sum(dim=1), (images * v).sum(dim=1)
         first, second = self._first_s(s), self._second_s(s)
-        fixed, moved = torch.zeros_like(images), torch.zeros_like(images)
         mean = slope_s = out_s = 0.0
         alpha, gamma, gamma1 = self._noise_terms(s)[:3]
         for b, rows in enumerate(self.blocks):
@@ -215,16 +247,20 @@ class PairMoments:
             if s != 0.0:
                 change_of_pull += (2 * s * r) * plus - (gamma1 * r) * minus
             change_of_pull *= self.inverse[rows]
-            fixed[rows] = _laplacian(pull, images, rows)
-            moved[rows] = _laplacian(change_of_pull, images, rows) + _laplacian(pull, v, rows)
+            own = self._among_all(rows)
+            fixed[rows] = _laplacian(pull, images, own)
+            moved[rows] = _laplacian(change_of_pull, images, own) + _laplacian(pull, v, own)
+        if self.ranks.size > 1:
+            mean, slope_s, out_s = self.ranks.sum(np.array([mean, slope_s, out_s])).tolist()
         return moved.sub_(fixed, alpha=mean).mul_(4 * self.t), out_s - mean * slope_s
 
     def _directional(self, images, v, cross, rows):
         """Return the derivative of ``q`` along ``v`` for a block of rows."""
-        dq = torch.mm(images[rows], v.T)
-        dq += torch.mm(v[rows], images.T)
+        own = self._among_all(rows)
+        dq = torch.mm(images[own], v.T)
+        dq += torch.mm(v[own], images.T)
         dq.neg_()
-        dq += cross[rows, None]
+        dq += cross[own, None]
         dq += cross
         return dq.mul_(self.inverse[rows]).mul_(2)
 
@@ -236,9 +272,9 @@ def _average(weights, change, coefficients):
     return a * weighted + (a + b) * weights.sum().item()
 
 
-def _laplacian(pull, images, rows):
+def _laplacian(pull, images, own):
     """Return ``sum_j pull_ij (y_i - y_j)`` for the rows of a block."""
-    return torch.addmm(pull.sum(dim=1)[:, None] * images[rows], pull, images, alpha=-1)
+    return torch.addmm(pull.sum(dim=1)[:, None] * images[own], pull, images, alpha=-1)
 
 
 class _LogMoment(torch.autograd.Function):

@@ -103,8 +103,9 @@ class Ranks:
         own = torch.empty(shape, dtype=getattr(torch, np.dtype(dtype).name), device=self.device)
         if self.rank == source:
             own.copy_(torch.as_tensor(np.require(array, requirements=["C", "W"])))
-        with self._collective("sending rows"):
-            dist.broadcast(own, source)
+        if own.numel():
+            with self._collective("sending rows"):
+                dist.broadcast(own, source)
         return own.cpu().numpy()
 
     def objects(self, own) -> list:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sklearn_derand import MultiIndexStudentRegressor
+from sklearn_derand import DerandJLEmbedding, MultiIndexStudentRegressor
 
 CUT = 23
 """Rows of rank 0; all others are rank 1's."""
@@ -23,8 +23,20 @@ def own_rows(rank, *arrays):
     return tuple(array[:CUT] if rank == 0 else array[CUT:] for array in arrays)
 
 
+def points():
+    """Return points far from the origin, two of them equal, of four numbers each."""
+    random = np.random.RandomState(7)
+    X = random.standard_normal((40, 4)) * [4.0, 3.0, 2.0, 1.0] + 50.0
+    X[30] = X[5]
+    return X
+
+
 def estimator(name):
     """Return an estimator, not fitted."""
+    if name == "embedding":
+        return DerandJLEmbedding(2, solver="trust_region", tol=1e-9, random_state=0)
+    if name == "smallest embedding":
+        return DerandJLEmbedding(eps=0.9, max_pairs=400, random_state=0)
     if name == "student":
         # Rounding differs; a sharp and well-conditioned minimum makes it stay rounding.
         return MultiIndexStudentRegressor(

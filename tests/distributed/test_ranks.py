@@ -9,10 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from cases import estimator, table
+from cases import estimator, points, table
+from scipy import sparse
 from torch import distributed as dist
 
 import sklearn_derand
+from sklearn_derand.estimators._jl_points import SpanCoordinates
+from sklearn_derand.metrics import max_distortion
 from sklearn_derand.problems.ranks import Ranks
 
 HERE = Path(__file__).parent
@@ -78,11 +81,25 @@ def test_a_process_alone_changes_nothing():
 def test_the_student_of_all_rows_at_one_point(parts):
     from worker import student_parts
 
-    alone = student_parts(*table(), Ranks())
+    assert_alike(parts, lambda found: found["student"], student_parts(*table(), Ranks()))
+
+
+@pytest.mark.parametrize("kind", ["dense", "sparse"])
+def test_the_embedding_of_all_points_at_one_map(parts, kind):
+    from worker import embedding_parts
+
+    X = points() if kind == "dense" else sparse.csr_array(points() - 50.0)
+    alone = embedding_parts(X, SpanCoordinates.of(X), Ranks())
+    assert alone["n_pairs"] == 40 * 39 // 2 - 1
+    assert_alike(parts, lambda found: found["embedding"][kind], alone)
+
+
+def assert_alike(found, part, alone):
+    """Ranks agree bit by bit, and with one process but for rounding."""
     for name, expected in alone.items():
-        scale = np.abs(expected).max()
-        np.testing.assert_allclose(parts[0]["student"][name], expected, rtol=1e-10, atol=1e-12 * scale, err_msg=name)
-        np.testing.assert_array_equal(parts[0]["student"][name], parts[1]["student"][name], err_msg=name)
+        one, other = (part(found[rank])[name] for rank in (0, 1))
+        np.testing.assert_array_equal(one, other, err_msg=name)
+        np.testing.assert_allclose(one, expected, rtol=1e-10, atol=1e-12 * np.abs(expected).max(), err_msg=name)
 
 
 def assert_same_on_all_ranks(found):
@@ -106,10 +123,28 @@ def test_a_fit_on_two_ranks_is_that_of_one_process(fits, name):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("name", ["embedding", "smallest embedding"])
+def test_an_embedding_on_two_ranks_is_that_of_one_process(fits, name):
+    assert_same_on_all_ranks({rank: fits[rank][name] for rank in fits})
+    found, X = fits[0][name], points()
+    alone = estimator(name).fit(X)
+    for attribute in ("n_pairs_", "n_components_", "noise_"):
+        assert found[attribute] == getattr(alone, attribute), attribute
+    for attribute in ("distortion_bound_", "distortion_lower_bound_"):
+        np.testing.assert_allclose(found[attribute], getattr(alone, attribute), rtol=1e-10, err_msg=attribute)
+    assert found["certificate_"].holds
+    if name == "embedding":
+        np.testing.assert_allclose(found["distortion_"], max_distortion(X, X @ found["components_"].T), rtol=1e-10)
+        np.testing.assert_allclose(found["certificate_"].value, alone.certificate_.value, rtol=1e-10)
+        np.testing.assert_allclose(found["distortion_"], alone.distortion_, rtol=1e-8)
+
+
+@pytest.mark.slow
 def test_what_one_rank_refuses_stops_all(fits):
     for rank in (0, 1):
         assert "NaN" in fits[rank]["nan"]
         assert "n_features is 5 on rank 0 and 4 on rank 1" in fits[rank]["columns"]
+        assert fits[rank]["validation"].startswith("ValueError: validation_fraction=0.2 cannot be had")
         assert "alpha is 0.1 on rank 0 and 1.1 on rank 1" in fits[rank]["alpha"]
     assert fits[0]["nan"].startswith("RuntimeError: Rank 1 of 2 stopped the fit")
     assert fits[1]["nan"].startswith("ValueError")

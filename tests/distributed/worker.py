@@ -9,13 +9,18 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from cases import estimator, own_rows, table
+from cases import estimator, own_rows, points, table
+from scipy import sparse
 from torch import distributed as dist
 
 from sklearn_derand.engine.derivatives import Derivatives
+from sklearn_derand.estimators._jl_ranks import max_distortion_over_ranks, span_over_ranks
 from sklearn_derand.estimators._student_data import prepare_data
 from sklearn_derand.estimators._student_search import leading_directions
+from sklearn_derand.metrics import max_distortion
+from sklearn_derand.problems.distortion_bounds import distortion_lower_bound
 from sklearn_derand.problems.gauss_newton import gauss_newton_factor
+from sklearn_derand.problems.johnson_lindenstrauss import PairDistortion
 from sklearn_derand.problems.losses import squared_error
 from sklearn_derand.problems.multi_index import StudentRisk, stein_decomposition
 from sklearn_derand.problems.ranks import Ranks
@@ -73,16 +78,54 @@ def student_parts(X, y, weights, ranks):
     }
 
 
+def embedding(rank):
+    """The parts of an embedding at one map."""
+    (X,) = own_rows(rank, points())
+    ranks = Ranks.present()
+    found = {"dense": embedding_parts(X, span_over_ranks(X, ranks), ranks)}
+    near = sparse.csr_array(X - 50.0)
+    found["sparse"] = embedding_parts(near, span_over_ranks(near, ranks), ranks)
+    return found
+
+
+def embedding_parts(X, coordinates, ranks):
+    flip = np.sign(coordinates.basis[:, 0])
+    arrays = coordinates.points * flip, coordinates.inverse_distances, coordinates.squared_distances()
+    own, inverse, distances = map(torch.tensor, arrays)
+    objective = PairDistortion(own, inverse, 2, 3.0, ranks)
+    generator = torch.Generator().manual_seed(0)
+    params = objective.pack(torch.randn(2, coordinates.rank, generator=generator, dtype=torch.float64), 0.05)
+    value, gradient, product = Derivatives(objective).all_orders(params)
+    maps = objective.maps(params)
+    images = np.asarray(X @ (maps.numpy() * flip @ coordinates.basis).T)
+    alone = ranks.size == 1
+    return {
+        "basis": coordinates.basis * flip[:, None],
+        "n_pairs": coordinates.n_pairs,
+        "lengths": coordinates.lengths(),
+        "value": value,
+        "gradient": gradient.numpy(),
+        "product": product(torch.linspace(-1, 1, len(params), dtype=torch.float64)).numpy(),
+        "slope": objective.slope(maps)[1].numpy(),
+        "extremes": np.array(objective.extremes(params)),
+        "lower bound": distortion_lower_bound(own, distances, 2, 10, ranks),
+        "distortion": max_distortion(X, images) if alone else max_distortion_over_ranks(X, images, ranks),
+    }
+
+
 def fits(rank):
     """Whole fits, and what is refused."""
     X, y, weights = own_rows(rank, *table())
+    (P,) = own_rows(rank, points())
     fitted = {name: vars(estimator(name).fit(X, y, sample_weight=weights)) for name in ("student", "chosen")}
+    fitted |= {name: vars(estimator(name).fit(P)) for name in ("embedding", "smallest embedding")}
     broken = X.copy()
     broken[0, 0] = np.nan if rank == 1 else 0.0
     trials = {
         "nan": (estimator("student"), broken, y),
         "columns": (estimator("student"), X[:, : 5 - rank], y),
         "alpha": (estimator("student").set_params(alpha=0.1 + rank), X, y),
+        "validation": (estimator("embedding").set_params(validation_fraction=0.2), P),
     }
     for name, (model, *data) in trials.items():
         try:
@@ -115,7 +158,7 @@ def dies(rank):
 
 def parts(rank):
     """All that costs little, from one start of the ranks."""
-    return {"collectives": collectives(rank), "student": student(rank)}
+    return {"collectives": collectives(rank), "student": student(rank), "embedding": embedding(rank)}
 
 
 CASES = {"parts": parts, "fits": fits, "dies": dies, "hangs": dies}

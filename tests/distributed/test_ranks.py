@@ -108,8 +108,9 @@ def assert_same_on_all_ranks(found):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["student", "chosen"])
-def test_a_fit_on_two_ranks_is_that_of_one_process(fits, name):
+@pytest.mark.parametrize(("name", "sharpness"), [("student", 1e-7), ("chosen", 1e-5)])
+def test_a_fit_on_two_ranks_is_that_of_one_process(fits, name, sharpness):
+    """The minimum is the same; where in it a descent stops is as sharp as the penalties make it."""
     assert_same_on_all_ranks({rank: fits[rank][name] for rank in fits})
     found = fits[0][name]
     alone = estimator(name).fit(*table())
@@ -119,7 +120,7 @@ def test_a_fit_on_two_ranks_is_that_of_one_process(fits, name):
         np.testing.assert_allclose(found[attribute], getattr(alone, attribute), rtol=1e-10, err_msg=attribute)
     np.testing.assert_allclose(found["certificate_"].value, alone.certificate_.value, rtol=1e-10)
     for attribute in ("loss_", "components_"):
-        np.testing.assert_allclose(found[attribute], getattr(alone, attribute), rtol=1e-7, err_msg=attribute)
+        np.testing.assert_allclose(found[attribute], getattr(alone, attribute), rtol=sharpness, err_msg=attribute)
 
 
 @pytest.mark.slow

@@ -286,7 +286,7 @@ def test_bound_by_lanczos_where_no_factorisation_is_affordable(monkeypatch):
     W = sparse.csr_array(random_graph(220, 0.06, True, 1))
     factorised = fit(W, n_init=1)
     monkeypatch.setattr(dual_bound, "DENSE_LIMIT", 10)
-    monkeypatch.setattr(dual_bound, "ENVELOPE_LIMIT", -1)
+    monkeypatch.setattr(dual_bound, "ENVELOPE_SHARE", 0.0)
     model = fit(W, n_init=1)
     assert model.bound_method_ == "lanczos" and model.bound_failure_probability_ == 1e-6
     assert factorised.bound_method_ in ("dense", "sparse") and factorised.bound_failure_probability_ == 0.0

@@ -46,13 +46,14 @@ def test_tight_at_the_optimum():
     assert primal <= dual_bound(weights, vectors, no_lanczos).value <= primal * 1.0001
 
 
-@pytest.mark.parametrize("method", ["dense", "sparse", "lanczos"])
+@pytest.mark.parametrize("method", ["dense", "superlu", "eliminated", "lanczos"])
 def test_methods_agree(method, monkeypatch):
     weights = random_graph(250, 0.015, signed=True, seed=4)
-    monkeypatch.setattr(module, "DENSE_LIMIT", 1000 if method == "dense" else 10)
-    monkeypatch.setattr(module, "ENVELOPE_LIMIT", 10**9 if method == "sparse" else -1)
+    monkeypatch.setattr(module, "DENSE_SHARE", 0.0 if method == "dense" else 0.1)
+    monkeypatch.setattr(module, "DENSE_LIMIT", 10 if method == "lanczos" else 1000)
+    monkeypatch.setattr(module, "ENVELOPE_SHARE", 1.0 if method == "superlu" else 0.0)
     found = dual_bound(weights, solve(weights), eigenvalue)
-    assert found.method == method
+    assert found.method == {"superlu": "sparse", "eliminated": "sparse"}.get(method, method)
     assert found.failure_probability == (1e-6 if method == "lanczos" else 0.0)
     exact = np.linalg.eigvalsh
     along = np.einsum("ij,ij->i", weights @ solve(weights), solve(weights))
@@ -61,13 +62,28 @@ def test_methods_agree(method, monkeypatch):
     assert reference - 1e-6 <= found.value <= reference + 1e-4 * abs(weights).sum()
 
 
-@pytest.mark.parametrize("positive", [module._dense_positive, module._sparse_positive])
+@pytest.mark.parametrize("positive", [module._eliminated_positive, module._sparse_positive])
 def test_positive_pivots_tell_definite_from_indefinite(positive):
     rng = np.random.default_rng(0)
     basis, _ = np.linalg.qr(rng.normal(size=(30, 30)))
     for least in (1e-9, -1e-9, -1.0):
         matrix = basis @ np.diag([least, *np.linspace(0.1, 1, 29)]) @ basis.T
         assert positive(sparse.csc_array(0.5 * (matrix + matrix.T))) == (least > 0)
+
+
+@pytest.mark.parametrize("density", [0.0, 0.004, 0.012, 0.03])
+def test_elimination_tells_definite_from_indefinite(density):
+    weights = random_graph(400, density, signed=True, seed=2)
+    least = np.linalg.eigvalsh(weights.toarray())[0]
+    for excess in (1e-6, -1e-6, -0.5):
+        matrix = weights + sparse.diags_array(np.full(400, excess - least))
+        assert module._eliminated_positive(sparse.csc_array(matrix)) == (excess > 0)
+
+
+def test_elimination_stops_where_it_fills(monkeypatch):
+    monkeypatch.setattr(module, "FILL_LIMIT", 5000)
+    matrix = random_graph(1000, 0.004, seed=2) + sparse.diags_array(np.full(1000, 100.0))
+    assert module._eliminated_positive(sparse.csc_array(matrix)) is None
 
 
 def test_integer_weights_give_an_integer():

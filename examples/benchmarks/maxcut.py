@@ -262,6 +262,9 @@ def main():
     parser.add_argument("--budgets", type=float, nargs="+", default=[1, 5, 20], help="CPU seconds for each fit")
     parser.add_argument("--graphs", nargs="+", help="names; default: all of best_known.csv")
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument(
+        "--first-seed", type=int, default=1000, help="the constants were chosen on other seeds and graphs"
+    )
     parser.add_argument("--lines", type=Path, help="file of JSON lines to add to and to report")
     parser.add_argument("--only-report", action="store_true", help="run nothing, print the table of --lines")
     parser.add_argument("--no-openjij", dest="openjij", action="store_false")
@@ -278,7 +281,7 @@ def main():
     for budget in [] if arguments.only_report else arguments.budgets:
         for name in arguments.graphs or rows:
             W = read_graph(arguments.data / f"{name}.txt.gz")
-            for seed in range(arguments.seeds):
+            for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds):
                 if (budget < 2 and W.shape[0] > 3000) or (name, budget, seed) in done:
                     continue
                 found = list(compare(name, W, seed, budget, arguments))

@@ -12,7 +12,7 @@ READS = 8
 VISITS, SWEEPS = 8_000_000, (500, 4000)
 """Vertices visited by the annealing of each, without a time limit, and the least and most sweeps that this makes."""
 
-ENOUGH, LONG = 400, 8000
+ENOUGH, LONG = 1200, 8000
 """With a time limit: sweeps below which fewer labellings are annealed instead, and above which a new round from new
 descents pays more."""
 

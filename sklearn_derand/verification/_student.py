@@ -8,8 +8,8 @@ from sklearn_derand.verification._certificate import asked_claims, certificate_c
 from sklearn_derand.verification._claims import Claim, at_most, equal, skipped
 from sklearn_derand.verification._perceptron import Perceptron, losses_of
 
-DISCOVERY_TOL, DISCOVERY_CURVATURE, FULL_DECAY = 3e-3, 0.3, 1e-4
-"""What is asked of the full student: gradient norm, negative curvature relative to alpha; and its weight decay."""
+DISCOVERY_TOL, FULL_DECAY = 1e-2, 1e-4
+"""Gradient norm asked of the full student, whose negative curvature may be alpha; and its weight decay."""
 
 
 def claims(estimator, X, y, sample_weight=None) -> list[Claim]:
@@ -185,12 +185,12 @@ def _layout(estimator, sample):
 def _certificate(estimator, sample) -> list[Claim]:
     network, certificate = _network(estimator, sample), estimator.certificate_
     value, gradient, _ = network.flat_objective(*_layout(estimator, sample))
-    asked = estimator.curvature_tol if estimator.refine else DISCOVERY_CURVATURE * estimator.alpha_
+    asked = min(estimator.curvature_tol, estimator.alpha_) if estimator.refine else estimator.alpha_
     tol = estimator.tol if estimator.refine else max(estimator.tol, DISCOVERY_TOL)
     point = estimator.certified_params_
     ends = {"value": certificate.value, "gradient_norm": certificate.gradient_norm}
     return [
-        *asked_claims(certificate, tol, min(max(asked, estimator.curvature_tol), estimator.alpha_)),
+        *asked_claims(certificate, tol, asked),
         *certificate_claims(
             certificate, value, gradient, point, point, cost=network.cost(estimator.coefs_), accuracy=sample.accuracy
         ),
@@ -210,11 +210,7 @@ def _discovery_certificate(estimator, sample) -> list[Claim]:
         blocks += [coef.T, intercept]
     point = np.concatenate([block.ravel() for block in blocks])
     claims = [
-        *asked_claims(
-            certificate,
-            max(estimator.tol, DISCOVERY_TOL),
-            min(max(estimator.curvature_tol, DISCOVERY_CURVATURE * estimator.alpha_), estimator.alpha_),
-        ),
+        *asked_claims(certificate, max(estimator.tol, DISCOVERY_TOL), estimator.alpha_),
         *certificate_claims(
             certificate, value, gradient, point, point, cost=network.cost(coefs), accuracy=sample.accuracy
         ),

@@ -9,7 +9,7 @@ from sklearn_derand.verification._claims import Claim, at_most, equal, skipped
 from sklearn_derand.verification._perceptron import Perceptron, losses_of
 
 DISCOVERY_TOL, FULL_DECAY = 1e-2, 1e-4
-"""Gradient norm asked of the full student, whose negative curvature may be alpha; and its weight decay."""
+"""Gradient norm asked of the full student, whose negative curvature may be alpha; and its least weight decay."""
 
 
 def claims(estimator, X, y, sample_weight=None) -> list[Claim]:
@@ -33,7 +33,7 @@ class _Sample:
         X = np.asarray(X, dtype=float)
         y = np.asarray(y, dtype=float).reshape(len(X), -1)
         weights = np.ones(len(X)) if sample_weight is None else np.asarray(sample_weight, dtype=float)
-        kept = weights > 0
+        kept, self.n_rows = weights > 0, len(X)
         self.X, self.y, self.weights = X[kept], y[kept], weights[kept] / weights.sum()
         self.mean = self.weights @ self.X
         centred = self.X - self.mean
@@ -201,7 +201,9 @@ def _certificate(estimator, sample) -> list[Claim]:
 def _discovery_certificate(estimator, sample) -> list[Claim]:
     """Check that of the full student, whose penalties are ``alpha_`` and its own weight decay."""
     network, certificate = _network(estimator, sample), estimator.discovery_certificate_
-    decay = FULL_DECAY if estimator.weight_decay == "auto" else estimator.weight_decay
+    decay = estimator.weight_decay
+    if decay == "auto":
+        decay = FULL_DECAY * np.clip(40 * len(sample.mean) / sample.n_rows, 1, 10) ** 2
     coefs, intercepts = estimator.discovery_coefs_, estimator.discovery_intercepts_
     sizes = [coef.shape[1] for coef in coefs]
     value, gradient, _ = network.flat_objective(None, sizes, (estimator.alpha_, decay), estimator.train_bias)

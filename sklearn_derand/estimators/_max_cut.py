@@ -17,6 +17,8 @@ from sklearn_derand.estimators._memory import check_memory
 from sklearn_derand.metrics import cut_value
 from sklearn_derand.metrics._distortion import squared_distances
 
+EDGE_LIST = "Make an edge list a matrix by scipy.sparse.coo_array((w, (i, j)), shape=(n, n)) plus its transpose"
+
 
 class DerandMaxCut(ClusterMixin, DerandomizedEstimator):
     r"""Split the vertices of a weighted graph in two so that the weight between the sides is large.
@@ -263,6 +265,11 @@ class DerandMaxCut(ClusterMixin, DerandomizedEstimator):
         self.polish_ = search.polish
 
     def _validate_weights(self, X):
+        if hasattr(X, "adj") and hasattr(X, "nodes"):
+            raise TypeError(
+                f"X is a {type(X).__name__}; with metric='precomputed' pass networkx.to_scipy_sparse_array(graph), "
+                "whose rows are in the order of graph.nodes."
+            )
         X = validate_data(
             self, X, accept_sparse=["csr", "csc", "coo"], dtype=np.float64, order="C", ensure_min_samples=2
         )
@@ -271,9 +278,8 @@ class DerandMaxCut(ClusterMixin, DerandomizedEstimator):
             X = self._distances(X)
         if X.shape[0] != X.shape[1]:
             raise ValueError(
-                f"metric='precomputed' needs a square matrix of weights, got shape {X.shape}. Make an edge list one by "
-                "scipy.sparse.coo_array((w, (i, j)), shape=(n, n)) plus its transpose; points go with "
-                "metric='euclidean'."
+                f"metric='precomputed' needs a square matrix of weights, got shape {X.shape}. {EDGE_LIST}; points go "
+                "with metric='euclidean'."
             )
         weights = sparse.csr_array(X, copy=True)
         weights.sum_duplicates()
@@ -284,7 +290,7 @@ class DerandMaxCut(ClusterMixin, DerandomizedEstimator):
         if asymmetry > 1e-8 * abs(weights).max():
             raise ValueError(
                 f"metric='precomputed' needs symmetric weights; W and its transpose differ by {asymmetry:.3g}. Pass "
-                "W + W.T if each edge is stored once, or 0.5 * (W + W.T) to average both directions."
+                f"W + W.T if each edge is stored once, or 0.5 * (W + W.T) to average both directions. {EDGE_LIST}."
             )
         return weights if asymmetry == 0 else sparse.csr_array(0.5 * (weights + weights.T))
 

@@ -223,6 +223,9 @@ def test_a_round_fills_the_time_and_no_more(monkeypatch):
 
 
 BAD = [
+    (nx.path_graph(3), {}, TypeError, "X is a Graph.*networkx.to_scipy_sparse_array\\(graph\\)"),
+    (np.array([[0, 1, 1.0], [1, 2, 1.0], [2, 3, 2.0]]), {}, ValueError, "symmetric weights.*edge list.*coo_array"),
+    (np.ones((3, 3)), {"n_jobs": "2"}, ValueError, "n_jobs"),
     (np.ones((4, 3)), {}, ValueError, "square matrix of weights, got shape \\(4, 3\\).*coo_array"),
     (np.triu(np.ones((4, 4))), {}, ValueError, "symmetric weights.*W \\+ W.T"),
     (sparse.csr_array(np.triu(np.ones((4, 4)))), {}, ValueError, "symmetric weights"),

@@ -1,4 +1,4 @@
-"""What one task of the main job yields: rows to print, numbers to keep, arrays to draw."""
+"""What one task of the main job yields: rows to print, numbers to keep, what to draw."""
 
 import dataclasses
 import math
@@ -23,7 +23,7 @@ class Row:
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """One table, with the certificates behind it and the arrays its picture is drawn from."""
+    """One table, with the certificates behind it and what its picture is drawn from."""
 
     name: str
     title: str
@@ -52,7 +52,7 @@ class Task:
         return "\n".join([self.title, self.note, "", *(line.rstrip() for line in text), "", *words])
 
     def to_json(self):
-        """Return the task without its arrays, as types that JSON knows (NaN and infinities as null)."""
+        """Return the task without what is drawn, as types that JSON knows (NaN and infinities as null)."""
         certificates = {method: dataclasses.asdict(c) for method, c in self.certificates.items()}
         rows = [dataclasses.asdict(row) for row in self.rows]
         task = {"name": self.name, "title": self.title, "note": self.note, "rows": rows, "certificates": certificates}

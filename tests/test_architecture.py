@@ -1,6 +1,7 @@
 """The seams of architecture: light imports, small files, the names users rely on."""
 
 import importlib
+import inspect
 import subprocess
 import sys
 from pathlib import Path
@@ -52,6 +53,39 @@ def test_the_watch_for_torch_can_see_it():
 @pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_no_file_is_long(path):
     assert len(path.read_text(encoding="utf-8").splitlines()) <= MOST_LINES
+
+
+PUBLIC = ["", ".engine", ".metrics", ".datasets", ".displays", ".verification"]
+
+
+def _public_callables(found):
+    """Yield every public function and method of this package that a module offers, unwrapped."""
+    for name in found.__all__:
+        offered = getattr(found, name)
+        members = {name: offered}
+        if inspect.isclass(offered):
+            members = {
+                f"{name}.{member}": getattr(value, "__func__", value)
+                for base in offered.__mro__
+                if base.__module__.startswith("sklearn_derand")
+                for member, value in vars(base).items()
+                if member == "__init__" or not member.startswith("_")
+            }
+        functions = {path: inspect.unwrap(value) for path, value in members.items() if inspect.isfunction(value)}
+        yield from ((path, f) for path, f in functions.items() if f.__module__.startswith("sklearn_derand"))
+
+
+@pytest.mark.parametrize("room", PUBLIC)
+def test_the_public_interface_is_typed(room):
+    missing = []
+    for path, function in _public_callables(importlib.import_module("sklearn_derand" + room)):
+        parameters = [name for name in inspect.signature(function).parameters if name not in ("self", "cls")]
+        hints = function.__annotations__
+        missing += [f"{path}: {name}" for name in parameters if name not in hints]
+        if "return" not in hints and not path.endswith("__init__"):
+            missing.append(f"{path}: return")
+    assert missing == []
+    assert (PACKAGE / "py.typed").is_file()
 
 
 @pytest.mark.parametrize(

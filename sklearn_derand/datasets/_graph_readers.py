@@ -2,11 +2,17 @@
 
 import gzip
 import io
+import os
 import zlib
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import sparse
+
+Line: TypeAlias = tuple[int, list[str]]
+"""Its number in the file and its words."""
 
 COMMENTS = ("#", "%", "//")
 
@@ -17,7 +23,7 @@ EXPANSION, SMALL = 100, 1 << 24
 """A gzipped file may hold so many times its own size, and 16 MiB in any case: lists of edges shrink to a tenth."""
 
 
-def read_graph(path):
+def read_graph(path: str | os.PathLike[str]) -> sparse.csr_array:
     r"""Read a weighted graph.
 
     Parameters
@@ -56,7 +62,8 @@ def read_graph(path):
            [ 1.,  0., -1.],
            [ 2., -1.,  0.]])
     """
-    raw = Path(path).read_bytes()
+    path = Path(path)
+    raw = path.read_bytes()
     if raw[:2] == b"\x1f\x8b":
         raw = _decompress(raw, path)
     text = raw.decode("utf-8", errors="replace").removeprefix("\ufeff")
@@ -70,7 +77,7 @@ def read_graph(path):
     return _read_rudy([(number, words) for number, words in lines if words[0] != "c"], path)
 
 
-def _decompress(raw, path):
+def _decompress(raw: bytes, path: Path) -> bytes:
     most = max(SMALL, EXPANSION * len(raw))
     try:
         with gzip.GzipFile(fileobj=io.BytesIO(raw)) as file:
@@ -82,7 +89,7 @@ def _decompress(raw, path):
     return text
 
 
-def _read_matrix_market(lines, path):
+def _read_matrix_market(lines: list[Line], path: Path) -> sparse.csr_array:
     # Not by scipy.io.mmread, which makes room for what a header announces and may crash on a damaged file.
     form, field, symmetry = _banner(lines[0][1], path)
     lines = [(number, words) for number, words in lines[1:] if not words[0].startswith("%")]
@@ -110,10 +117,10 @@ def _read_matrix_market(lines, path):
     elif abs(W - W.T).max() > 0:
         raise ValueError(f"{path}: the matrix is not symmetric; read it with scipy.io.mmread and pass W + W.T.")
     upper = sparse.coo_array(sparse.triu(W, 1))
-    return _assemble(*upper.coords, upper.data, n_nodes, path)
+    return _assemble(upper.row, upper.col, upper.data, n_nodes, path)
 
 
-def _banner(words, path):
+def _banner(words: list[str], path: Path) -> list[str]:
     """Return format, field and symmetry of a MatrixMarket file."""
     words = [word.lower() for word in words[1:5]]
     known = (("matrix",), ("coordinate", "array"), ("real", "integer", "pattern", "double"), ("general", "symmetric"))
@@ -125,7 +132,7 @@ def _banner(words, path):
     return words[1:]
 
 
-def _matrix_market_sizes(lines, form, symmetry, path):
+def _matrix_market_sizes(lines: list[Line], form: str, symmetry: str, path: Path) -> tuple[int, int]:
     """Return the number of nodes and of stored entries."""
     if not lines:
         raise ValueError(f"{path}: not a MatrixMarket file: the line of sizes is missing.")
@@ -147,29 +154,32 @@ def _matrix_market_sizes(lines, form, symmetry, path):
     return n_rows, n_rows**2 if symmetry == "general" else n_rows * (n_rows + 1) // 2
 
 
-def _quote(words):
+def _quote(words: list[str]) -> str:
     """Return the words of a line as text of bounded length."""
     line = " ".join(words)
     return repr(line if len(line) <= 60 else line[:57] + "...")
 
 
-def _read_rudy(lines, path):
+def _read_rudy(lines: list[Line], path: Path) -> sparse.csr_array:
     if not lines:
         raise ValueError(f"{path}: the file is empty; a rudy file begins with a line 'n_nodes n_edges'.")
     n_nodes, n_edges = _header(*lines[0], path, skip=0)
     edges = [_edge(number, words, n_nodes, path) for number, words in lines[1:]]
     if len(edges) != n_edges:
         raise ValueError(f"{path}: the header announces {n_edges} edges, the file has {len(edges)}.")
-    seen = {}
+    seen: dict[tuple[int, int], int] = {}
     for (number, _), (low, high, _) in zip(lines[1:], edges, strict=True):
         if seen.setdefault((low, high), number) != number:
             raise ValueError(
                 f"{path}, line {number}: the edge {low + 1} {high + 1} was already given in line {seen[low, high]}."
             )
-    return _assemble(*zip(*edges, strict=True), n_nodes, path) if edges else sparse.csr_array((n_nodes, n_nodes))
+    if not edges:
+        return sparse.csr_array((n_nodes, n_nodes))
+    rows, cols, data = zip(*edges, strict=True)
+    return _assemble(rows, cols, data, n_nodes, path)
 
 
-def _read_dimacs(lines, path):
+def _read_dimacs(lines: list[Line], path: Path) -> sparse.csr_array:
     headers = [(number, words) for number, words in lines if words[0] == "p"]
     if len(headers) > 1:
         raise ValueError(f"{path}, line {headers[1][0]}: a second problem line 'p'.")
@@ -177,7 +187,7 @@ def _read_dimacs(lines, path):
     n_lines = sum(words[0] == "e" for _, words in lines)
     if n_edges > 2 * n_lines:
         raise ValueError(f"{path}: the header announces {n_edges} edges, the file has {n_lines}.")
-    edges = {}
+    edges: dict[tuple[int, int], float] = {}
     for number, words in lines:
         if words[0] == "e":
             low, high, weight = _edge(number, words[1:], n_nodes, path)
@@ -189,7 +199,7 @@ def _read_dimacs(lines, path):
     return _assemble(rows, cols, tuple(edges.values()), n_nodes, path)
 
 
-def _header(number, words, path, skip):
+def _header(number: int, words: list[str], path: Path, skip: int) -> tuple[int, int]:
     try:
         n_nodes, n_edges = int(words[skip]), int(words[skip + 1])
     except (IndexError, ValueError):
@@ -203,12 +213,12 @@ def _header(number, words, path, skip):
     return n_nodes, n_edges
 
 
-def _edge(number, words, n_nodes, path):
+def _edge(number: int, words: list[str], n_nodes: int, path: Path) -> tuple[int, int, float]:
     i, j, weight = _ends_and_weight(number, words, n_nodes, path)
     return min(i, j), max(i, j), weight
 
 
-def _ends_and_weight(number, words, n_nodes, path):
+def _ends_and_weight(number: int, words: list[str], n_nodes: int, path: Path) -> tuple[int, int, float]:
     try:
         i, j = int(words[0]), int(words[1])
     except (IndexError, ValueError):
@@ -218,7 +228,7 @@ def _ends_and_weight(number, words, n_nodes, path):
     return i - 1, j - 1, _weight(number, words[2:3], path) if len(words) > 2 else 1.0
 
 
-def _weight(number, words, path):
+def _weight(number: int, words: list[str], path: Path) -> float:
     try:
         (word,) = words
         weight = float(word)
@@ -229,7 +239,7 @@ def _weight(number, words, path):
     return weight
 
 
-def _assemble(rows, cols, data, n_nodes, path):
+def _assemble(rows: ArrayLike, cols: ArrayLike, data: ArrayLike, n_nodes: int, path: Path) -> sparse.csr_array:
     rows, cols, data = np.asarray(rows), np.asarray(cols), np.asarray(data, dtype=np.float64)
     if not np.isfinite(data).all():
         raise ValueError(f"{path}: a weight is not finite.")

@@ -22,7 +22,15 @@ from sklearn.utils.random import sample_without_replacement
     },
     prefer_skip_nested_validation=True,
 )
-def make_graph(kind="gnp", *, n_nodes=100, density=None, n_edges=None, weights="unit", random_state=None):
+def make_graph(
+    kind: str = "gnp",
+    *,
+    n_nodes: int = 100,
+    density: float | None = None,
+    n_edges: int | None = None,
+    weights: str = "unit",
+    random_state: int | np.random.RandomState | None = None,
+) -> sparse.csr_array:
     """Make a random weighted graph.
 
     Parameters
@@ -79,7 +87,7 @@ def make_graph(kind="gnp", *, n_nodes=100, density=None, n_edges=None, weights="
     return sparse.csr_array(upper + upper.T)
 
 
-def _pairs(n_edges, n_pairs, rng):
+def _pairs(n_edges: int, n_pairs: int, rng: np.random.RandomState) -> tuple[np.ndarray, np.ndarray]:
     # Pair number c = j (j - 1) / 2 + i with i < j; the square root may be one off.
     codes = np.sort(sample_without_replacement(n_pairs, n_edges, random_state=rng)).astype(np.int64)
     high = ((1 + np.sqrt(1 + 8.0 * codes)) / 2).astype(np.int64)
@@ -88,7 +96,7 @@ def _pairs(n_edges, n_pairs, rng):
     return codes - high * (high - 1) // 2, high
 
 
-def _torus(n_nodes):
+def _torus(n_nodes: int) -> tuple[np.ndarray, np.ndarray]:
     height = next((k for k in range(math.isqrt(n_nodes), 2, -1) if n_nodes % k == 0), None)
     if height is None:
         raise ValueError(
@@ -100,7 +108,7 @@ def _torus(n_nodes):
     return rows, np.concatenate([np.roll(node, -1, axis=0).ravel(), np.roll(node, -1, axis=1).ravel()])
 
 
-def _triangulation(n_nodes, rng):
+def _triangulation(n_nodes: int, rng: np.random.RandomState) -> tuple[np.ndarray, np.ndarray]:
     if n_nodes < 4:
         raise ValueError(f"kind='planar' needs at least 4 nodes, got n_nodes={n_nodes}.")
     corners = Delaunay(rng.uniform(size=(n_nodes, 2))).simplices

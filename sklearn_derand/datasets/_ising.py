@@ -8,6 +8,7 @@ energy (F. Barahona, M. Juenger, G. Reinelt, 1989).
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import sparse
 from sklearn.utils import check_array, column_or_1d
 
@@ -33,7 +34,7 @@ class CutToProblem:
     n_nodes: int
     binary: bool
 
-    def solution(self, labels):
+    def solution(self, labels: ArrayLike) -> np.ndarray:
         """Return the variables of a labelling.
 
         Parameters
@@ -59,7 +60,7 @@ class CutToProblem:
         up = labels[: self.n_variables] == reference
         return np.where(up, 1, 0 if self.binary else -1).astype(np.int64)
 
-    def value(self, cut):
+    def value(self, cut: float) -> float:
         """Return the objective of a cut; of an upper bound on cuts, a lower bound on the objective.
 
         Parameters
@@ -75,7 +76,7 @@ class CutToProblem:
         return self.offset - 2 * cut
 
 
-def ising_to_graph(J, h=None):
+def ising_to_graph(J: ArrayLike | sparse.sparray, h: ArrayLike | None = None) -> tuple[sparse.csr_array, CutToProblem]:
     """Turn ``min_s sum_{i<j} J_ij s_i s_j + sum_i h_i s_i`` over signs into a maximum cut.
 
     Parameters
@@ -116,7 +117,7 @@ def ising_to_graph(J, h=None):
     return _graph(upper, _field(h, J.shape[0]), float(J.diagonal().sum()), binary=False)
 
 
-def qubo_to_graph(Q):
+def qubo_to_graph(Q: ArrayLike | sparse.sparray) -> tuple[sparse.csr_array, CutToProblem]:
     """Turn ``min_x x' Q x`` over bits into a maximum cut.
 
     Parameters
@@ -150,7 +151,9 @@ def qubo_to_graph(Q):
     return _graph(pairs, h, float(diagonal.sum() / 2 + pairs.data.sum()), binary=True)
 
 
-def _graph(upper, h, constant, binary):
+def _graph(
+    upper: sparse.coo_array, h: np.ndarray, constant: float, binary: bool
+) -> tuple[sparse.csr_array, CutToProblem]:
     n = h.size
     linear = np.flatnonzero(h)
     size = n + 1 if linear.size else n
@@ -160,14 +163,14 @@ def _graph(upper, h, constant, binary):
     return sparse.csr_array(half + half.T), CutToProblem(constant + float(data.sum()), n, size, binary)
 
 
-def _square(name, matrix):
+def _square(name: str, matrix: ArrayLike | sparse.sparray) -> sparse.csr_array:
     matrix = check_array(matrix, accept_sparse=["csr", "csc", "coo"], dtype=np.float64, input_name=name)
     if matrix.shape[0] != matrix.shape[1]:
         raise ValueError(f"{name} must be square; got shape {matrix.shape}.")
     return sparse.csr_array(matrix)
 
 
-def _field(h, n):
+def _field(h: ArrayLike | None, n: int) -> np.ndarray:
     if h is None:
         return np.zeros(n)
     h = column_or_1d(check_array(h, ensure_2d=False, dtype=np.float64, input_name="h"))

@@ -1,15 +1,15 @@
 """Made regression data ``y = h(U x) + noise`` whose subspace is known."""
 
-from __future__ import annotations
-
+from collections.abc import Callable
 from numbers import Integral, Real
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions, validate_params
 
 
-def _staircase(Z):
+def _staircase(Z: np.ndarray) -> np.ndarray:
     return np.cumprod(Z, axis=1).sum(axis=1)
 
 
@@ -36,15 +36,15 @@ LINKS = {
     prefer_skip_nested_validation=True,
 )
 def make_multi_index(
-    n_samples=1000,
-    n_features=20,
-    n_components=2,
+    n_samples: int = 1000,
+    n_features: int = 20,
+    n_components: int = 2,
     *,
-    link="product",
-    noise=0.1,
-    coef=False,
-    random_state=None,
-):
+    link: str | Callable[[np.ndarray], ArrayLike] = "product",
+    noise: float = 0.1,
+    coef: bool = False,
+    random_state: int | np.random.RandomState | None = None,
+) -> tuple[np.ndarray, ...]:
     """Draw ``y = h(U x) + noise * e`` with standard normal ``x`` and ``e``, ``U`` uniform with orthonormal rows.
 
     The indices ``Z = X @ U.T`` are then independent standard normal columns.

@@ -1,10 +1,19 @@
 """A cut, seen in its weight matrix or its points."""
 
+from typing import TYPE_CHECKING, Self
+
 import numpy as np
 import scipy.sparse as sp
+from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_derand.metrics import cut_value
+
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+
+    from sklearn_derand import DerandMaxCut
 
 
 class CutDisplay:
@@ -32,7 +41,15 @@ class CutDisplay:
     figure_ : matplotlib Figure
     """
 
-    def __init__(self, *, labels, weights=None, points=None, value=None, upper_bound=None):
+    def __init__(
+        self,
+        *,
+        labels: ArrayLike,
+        weights: ArrayLike | sp.sparray | None = None,
+        points: np.ndarray | None = None,
+        value: float | None = None,
+        upper_bound: float | None = None,
+    ):
         self.labels = labels
         self.weights = weights
         self.points = points
@@ -40,7 +57,7 @@ class CutDisplay:
         self.upper_bound = upper_bound
 
     @classmethod
-    def from_estimator(cls, estimator, X, *, ax=None):
+    def from_estimator(cls, estimator: "DerandMaxCut", X: ArrayLike | sp.sparray, *, ax: "Axes | None" = None) -> Self:
         """Plot the cut of a fitted :class:`~sklearn_derand.DerandMaxCut`.
 
         Parameters
@@ -61,12 +78,12 @@ class CutDisplay:
         told = {"value": estimator.cut_value_, "upper_bound": estimator.upper_bound_}
         if estimator.metric == "precomputed":
             return cls(labels=estimator.labels_, weights=X, **told).plot(ax=ax)
-        points = X.toarray() if sp.issparse(X) else np.asarray(X, dtype=float)
+        points = sp.csr_array(X).toarray() if sp.issparse(X) else np.asarray(X, dtype=float)
         points = np.column_stack([points, np.zeros(len(points))])[:, :2]
         return cls(labels=estimator.labels_, points=points, **told).plot(ax=ax)
 
     @classmethod
-    def from_predictions(cls, weights, labels, *, ax=None):
+    def from_predictions(cls, weights: ArrayLike | sp.sparray, labels: ArrayLike, *, ax: "Axes | None" = None) -> Self:
         """Plot a cut that comes from anywhere.
 
         Parameters
@@ -84,7 +101,7 @@ class CutDisplay:
         """
         return cls(labels=np.asarray(labels), weights=weights, value=cut_value(weights, labels)).plot(ax=ax)
 
-    def plot(self, ax=None):
+    def plot(self, ax: "Axes | None" = None) -> Self:
         """Draw the cut.
 
         Parameters
@@ -101,7 +118,9 @@ class CutDisplay:
         if ax is None:
             _, ax = plt.subplots(layout="constrained")
         if self.points is not None:
-            self.artist_ = ax.scatter(*self.points.T, c=np.asarray(self.labels), cmap="coolwarm", s=20)
+            self.artist_: Artist = ax.scatter(
+                self.points[:, 0], self.points[:, 1], c=np.asarray(self.labels), cmap="coolwarm", s=20
+            )
             ax.set(xlabel="feature 0", ylabel="feature 1")
         else:
             self.artist_ = self._draw_blocks(ax)
@@ -112,7 +131,7 @@ class CutDisplay:
         self.ax_, self.figure_ = ax, ax.figure
         return self
 
-    def _draw_blocks(self, ax):
+    def _draw_blocks(self, ax: "Axes") -> "Artist":
         order = np.argsort(self.labels, kind="stable")
         border = int(np.sum(np.asarray(self.labels) == np.asarray(self.labels)[order[0]])) - 0.5
         if sp.issparse(self.weights):

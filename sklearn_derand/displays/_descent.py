@@ -1,7 +1,16 @@
 """How a fit came down: value, gradient norm and noise at each accepted point."""
 
+from typing import TYPE_CHECKING, Any, Self
+
 import numpy as np
+from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.patches import Rectangle
+
+    from sklearn_derand.engine import Certificate
 
 
 class DescentDisplay:
@@ -38,13 +47,17 @@ class DescentDisplay:
     >>> display = DescentDisplay.from_estimator(embedding)
     """
 
-    def __init__(self, *, history, certificate, estimator_name=None):
+    def __init__(
+        self, *, history: dict[str, np.ndarray], certificate: "Certificate", estimator_name: str | None = None
+    ):
         self.history = history
         self.certificate = certificate
         self.estimator_name = estimator_name
 
     @classmethod
-    def from_estimator(cls, estimator, *, ax=None, line_kwargs=None):
+    def from_estimator(
+        cls, estimator: BaseEstimator, *, ax: "Axes | None" = None, line_kwargs: dict[str, Any] | None = None
+    ) -> Self:
         """Plot the ``history_`` and ``certificate_`` of a fitted estimator.
 
         Parameters
@@ -68,7 +81,7 @@ class DescentDisplay:
         )
         return display.plot(ax=ax, line_kwargs=line_kwargs)
 
-    def plot(self, ax=None, *, line_kwargs=None):
+    def plot(self, ax: "Axes | None" = None, *, line_kwargs: dict[str, Any] | None = None) -> Self:
         """Draw the descent.
 
         Parameters
@@ -105,7 +118,7 @@ class DescentDisplay:
         self.ax_, self.figure_ = ax, ax.figure
         return self
 
-    def _shade(self, ax, steps):
+    def _shade(self, ax: "Axes", steps: np.ndarray) -> "Rectangle | None":
         if not self.certificate.holds:
             return None
         within = self.history["gradient_norm"] <= self.certificate.tol

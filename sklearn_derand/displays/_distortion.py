@@ -1,10 +1,17 @@
 """Histogram of squared-distance ratios of an embedding, beside a random projection of the same size."""
 
+from typing import TYPE_CHECKING, Any, Self
+
 import numpy as np
 import scipy.sparse as sp
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator
 from sklearn.random_projection import GaussianRandomProjection
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 class DistortionDisplay:
@@ -41,12 +48,21 @@ class DistortionDisplay:
     >>> display = DistortionDisplay.from_estimator(embedding, X, random_state=1)
     """
 
-    def __init__(self, *, ratios, eps=None):
+    def __init__(self, *, ratios: dict[str, np.ndarray], eps: float | None = None):
         self.ratios = ratios
         self.eps = eps
 
     @classmethod
-    def from_estimator(cls, estimator, X, *, compare=True, max_pairs=200_000, random_state=None, ax=None):
+    def from_estimator(
+        cls,
+        estimator: BaseEstimator,
+        X: ArrayLike | sp.sparray,
+        *,
+        compare: bool = True,
+        max_pairs: int = 200_000,
+        random_state: int | np.random.RandomState | None = None,
+        ax: "Axes | None" = None,
+    ) -> Self:
         """Plot the ratios of a fitted embedding on given points.
 
         Parameters
@@ -80,7 +96,16 @@ class DistortionDisplay:
         return cls(ratios=_ratios(X, embeddings, max_pairs, random_state), eps=eps).plot(ax=ax)
 
     @classmethod
-    def from_embeddings(cls, X, embeddings, *, eps=None, max_pairs=200_000, random_state=None, ax=None):
+    def from_embeddings(
+        cls,
+        X: ArrayLike | sp.sparray,
+        embeddings: dict[str, ArrayLike],
+        *,
+        eps: float | None = None,
+        max_pairs: int = 200_000,
+        random_state: int | np.random.RandomState | None = None,
+        ax: "Axes | None" = None,
+    ) -> Self:
         """Plot the ratios of embeddings that come from anywhere.
 
         Parameters
@@ -102,11 +127,11 @@ class DistortionDisplay:
         -------
         DistortionDisplay
         """
-        embeddings = {name: np.asarray(image, dtype=float) for name, image in embeddings.items()}
-        ratios = _ratios(X, embeddings, max_pairs, check_random_state(random_state))
+        images = {name: np.asarray(image, dtype=float) for name, image in embeddings.items()}
+        ratios = _ratios(X, images, max_pairs, check_random_state(random_state))
         return cls(ratios=ratios, eps=eps).plot(ax=ax)
 
-    def plot(self, ax=None, *, bins=100):
+    def plot(self, ax: "Axes | None" = None, *, bins: int = 100) -> Self:
         """Draw the histograms.
 
         Parameters
@@ -125,11 +150,16 @@ class DistortionDisplay:
         if ax is None:
             _, ax = plt.subplots(layout="constrained")
         edges = np.histogram_bin_edges(np.concatenate(list(self.ratios.values())), bins=bins)
-        self.patches_ = {}
+        self.patches_: dict[str, Any] = {}
         for name, ratios in self.ratios.items():
             worst = np.abs(ratios - 1).max()
             _, _, patches = ax.hist(
-                ratios, bins=edges, density=True, histtype="stepfilled", alpha=0.5, label=f"{name}: worst {worst:.3g}"
+                ratios,
+                bins=edges.tolist(),
+                density=True,
+                histtype="stepfilled",
+                alpha=0.5,
+                label=f"{name}: worst {worst:.3g}",
             )
             self.patches_[name] = patches
         self.band_ = None
@@ -143,8 +173,11 @@ class DistortionDisplay:
         return self
 
 
-def _ratios(X, embeddings, max_pairs, random_state) -> dict[str, np.ndarray]:
-    n = X.shape[0] if hasattr(X, "shape") else len(X)
+def _ratios(
+    X: ArrayLike | sp.sparray, embeddings: dict[str, np.ndarray], max_pairs: int, random_state: np.random.RandomState
+) -> dict[str, np.ndarray]:
+    X = sp.csr_array(X) if sp.issparse(X) else np.asarray(X, dtype=float)
+    n = X.shape[0]
     if n * (n - 1) // 2 <= max_pairs:
         left, right = np.triu_indices(n, k=1)
     else:
@@ -157,9 +190,10 @@ def _ratios(X, embeddings, max_pairs, random_state) -> dict[str, np.ndarray]:
     }
 
 
-def _squared_distances(X, left, right, block=20_000) -> np.ndarray:
+def _squared_distances(
+    X: np.ndarray | sp.csr_array, left: np.ndarray, right: np.ndarray, block: int = 20_000
+) -> np.ndarray:
     """Subtract first, so that near pairs keep their digits; in blocks, so that memory stays bounded."""
-    X = sp.csr_array(X) if sp.issparse(X) else np.asarray(X, dtype=float)
     parts = []
     for start in range(0, len(left), block):
         difference = X[left[start : start + block]] - X[right[start : start + block]]

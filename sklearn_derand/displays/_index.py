@@ -1,7 +1,18 @@
 """The target against each learned index, with the learned link."""
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Self
+
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.collections import PathCollection
+    from matplotlib.lines import Line2D
+
+    from sklearn_derand import MultiIndexStudentRegressor
 
 
 class IndexDisplay:
@@ -29,14 +40,23 @@ class IndexDisplay:
     figure_ : matplotlib Figure
     """
 
-    def __init__(self, *, indices, y, grid, link):
+    def __init__(self, *, indices: np.ndarray, y: np.ndarray, grid: np.ndarray, link: np.ndarray):
         self.indices = indices
         self.y = y
         self.grid = grid
         self.link = link
 
     @classmethod
-    def from_estimator(cls, estimator, X, y, *, output=0, n_grid=200, ax=None):
+    def from_estimator(
+        cls,
+        estimator: "MultiIndexStudentRegressor",
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        output: int = 0,
+        n_grid: int = 200,
+        ax: "Axes | Sequence[Axes] | np.ndarray | None" = None,
+    ) -> Self:
         """Plot data against the indices of a fitted :class:`~sklearn_derand.MultiIndexStudentRegressor`.
 
         Parameters
@@ -68,7 +88,7 @@ class IndexDisplay:
             link.append(estimator.predict(_like(X, along)).reshape(n_grid, -1)[:, output])
         return cls(indices=indices, y=y, grid=grid, link=np.array(link)).plot(ax=ax)
 
-    def plot(self, ax=None):
+    def plot(self, ax: "Axes | Sequence[Axes] | np.ndarray | None" = None) -> Self:
         """Draw one panel an index.
 
         Parameters
@@ -95,7 +115,8 @@ class IndexDisplay:
         axes = np.asarray(ax, dtype=object).ravel()
         if len(axes) != n_components:
             raise ValueError(f"ax must hold one Axes an index, {n_components}; got {len(axes)}.")
-        self.scatters_, self.lines_ = [], []
+        self.scatters_: list[PathCollection] = []
+        self.lines_: list[Line2D] = []
         for j, panel in enumerate(axes):
             self.scatters_.append(panel.scatter(self.indices[:, j], self.y, s=6, alpha=0.4, label="data"))
             (line,) = panel.plot(
@@ -109,6 +130,6 @@ class IndexDisplay:
         return self
 
 
-def _like(X, array):
+def _like(X: Any, array: np.ndarray) -> ArrayLike:
     """Return ``array`` as a data frame with the columns of ``X`` where ``X`` is one, so that names are not lost."""
     return type(X)(dict(zip(X.columns, array.T, strict=True))) if hasattr(X, "columns") else array

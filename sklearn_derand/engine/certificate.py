@@ -1,5 +1,6 @@
 """Evidence that a point is second-order stationary; it knows no solver."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -141,7 +142,7 @@ class Certificate:
 
 
 def certify(
-    objective: Objective,
+    objective: Objective | Callable[[Tensor], Tensor],
     params: Tensor,
     *,
     tol: float = 1e-5,
@@ -253,17 +254,17 @@ def examine(
         value=value,
         initial_value=float(initial_value),
         gradient_norm=gradient.norm().item(),
-        min_eigenvalue=least.value if finite else float("nan"),
-        min_eigenvalue_bound=least.bound if finite else -float("inf"),
-        failure_probability=min(1.0, least.failure_probability + more) if finite else 1.0,
+        min_eigenvalue=least.value if least else float("nan"),
+        min_eigenvalue_bound=least.bound if least else -float("inf"),
+        failure_probability=min(1.0, least.failure_probability + more) if least else 1.0,
         tol=float(tol),
         curvature_tol=float(curvature_tol),
         gradient_mismatch=_gradient_mismatch(derivatives, params, value, gradient, product, generator),
-        method=least.method if finite else "dense",
+        method=least.method if least else "dense",
         n_params=n,
         params_norm=params.norm().item(),
         n_hvp=derivatives.n_hvp - before,
-        rounding_floor=least.rounding_floor if finite else float("nan"),
+        rounding_floor=least.rounding_floor if least else float("nan"),
         dtype=str(params.dtype).removeprefix("torch."),
         noise_norm=noise,
         noise_bound=bound,
@@ -272,7 +273,13 @@ def examine(
 
 
 def _noise(
-    derivatives, params, gradient, product, generator, failure_probability, finite
+    derivatives: Derivatives,
+    params: Tensor,
+    gradient: Tensor,
+    product: Callable[[Tensor], Tensor],
+    generator: Generator,
+    failure_probability: float,
+    finite: bool,
 ) -> tuple[float, float, float]:
     """Return the norm of the noise, the lemma's bound of it, and the probability that this bound is false."""
     objective = derivatives.objective
@@ -283,7 +290,14 @@ def _noise(
     return params[blocks.weights].norm().item(), *noise_bound(blocks, gradient, product, generator, failure_probability)
 
 
-def _gradient_mismatch(derivatives, params, value, gradient, product, generator) -> float:
+def _gradient_mismatch(
+    derivatives: Derivatives,
+    params: Tensor,
+    value: float,
+    gradient: Tensor,
+    product: Callable[[Tensor], Tensor],
+    generator: Generator,
+) -> float:
     """Depart a short step both ways and compare with the Taylor polynomial, less what rounding may do."""
     direction = torch.randn(params.numel(), generator=generator, dtype=params.dtype).to(params.device)
     direction /= direction.norm()

@@ -1,13 +1,15 @@
 """Tests of an objective's derivatives by their Taylor remainders, for those who write their own."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 from sklearn_derand.engine.arguments import as_generator, check_params
 from sklearn_derand.engine.derivatives import Derivatives
+from sklearn_derand.engine.objective import Objective
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,12 @@ class TaylorTest:
         return self.order >= self.expected_order - 0.1
 
 
-def check_gradient(objective, params: Tensor, *, random_state=None) -> TaylorTest:
+def check_gradient(
+    objective: Objective | Callable[[Tensor], Tensor],
+    params: Tensor,
+    *,
+    random_state: int | Generator | None = None,
+) -> TaylorTest:
     """Compare ``f(x + t v)`` with ``f(x) + t g.v``: a correct gradient leaves a remainder of order ``t^2``.
 
     Parameters
@@ -62,7 +69,12 @@ def check_gradient(objective, params: Tensor, *, random_state=None) -> TaylorTes
     return _taylor(objective, params, 2, random_state)
 
 
-def check_hessian(objective, params: Tensor, *, random_state=None) -> TaylorTest:
+def check_hessian(
+    objective: Objective | Callable[[Tensor], Tensor],
+    params: Tensor,
+    *,
+    random_state: int | Generator | None = None,
+) -> TaylorTest:
     """Compare ``f(x + t v)`` with ``f + t g.v + t^2 v'Hv / 2``: a correct Hessian leaves order ``t^3``.
 
     Parameters
@@ -88,7 +100,12 @@ def check_hessian(objective, params: Tensor, *, random_state=None) -> TaylorTest
     return _taylor(objective, params, 3, random_state)
 
 
-def _taylor(objective, params: Tensor, expected_order: int, random_state) -> TaylorTest:
+def _taylor(
+    objective: Objective | Callable[[Tensor], Tensor],
+    params: Tensor,
+    expected_order: int,
+    random_state: int | Generator | None,
+) -> TaylorTest:
     check_params(params)
     derivatives = Derivatives(objective)
     direction = torch.randn(params.numel(), generator=as_generator(random_state), dtype=params.dtype).to(params.device)
@@ -102,7 +119,7 @@ def _taylor(objective, params: Tensor, expected_order: int, random_state) -> Tay
     remainders = np.abs(values - polynomial)
     rounding = 1e3 * np.finfo(float).eps * max(abs(value), np.abs(values).max(), np.finfo(float).tiny)
     clear = remainders > rounding
-    order = np.inf
+    order = float(np.inf)
     if clear.sum() >= 3:
         order = float(np.median(np.diff(np.log(remainders[clear])) / np.diff(np.log(steps[clear]))))
     return TaylorTest(steps, remainders, order, expected_order)

@@ -30,7 +30,7 @@ class Derivatives:
         Values of batches computed, as told by those who compute them.
     """
 
-    def __init__(self, objective: Objective):
+    def __init__(self, objective: Objective | Callable[[Tensor], Tensor]):
         self.objective = as_objective(objective)
         self._parts = parts_of(self.objective)
         self.n_fev = 0

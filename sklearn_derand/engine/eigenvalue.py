@@ -81,7 +81,7 @@ def smallest_eigenvalue(
     max_products: int = 1000,
     dense_limit: int = DENSE_LIMIT,
     dtype: torch.dtype = torch.float64,
-    device="cpu",
+    device: str | torch.device = "cpu",
 ) -> EigenvalueBound:
     """Bound the smallest eigenvalue of a symmetric operator from both sides.
 
@@ -141,7 +141,7 @@ def smallest_eigenvalue(
     )  # fmt: skip
 
 
-def _inaccuracy(product, columns: Tensor) -> float:
+def _inaccuracy(product: Callable[[Tensor], Tensor], columns: Tensor) -> float:
     """Estimate the norm of what the columns miss, from a vector that mixes them: products may be of less precision."""
     n = len(columns)
     probe = torch.cos(torch.arange(n, dtype=columns.dtype, device=columns.device) ** 2)
@@ -188,7 +188,9 @@ def dense_smallest_eigenvalue(hessian: Tensor, inaccuracy: float = 0.0) -> Eigen
     return EigenvalueBound(value, bound, vector, mixture, mixture_value, "dense", 0.0, n, value - bound)
 
 
-def _mix(values: np.ndarray, vectors, least: Tensor, value: float) -> tuple[Tensor, float]:
+def _mix(
+    values: np.ndarray, vectors: Callable[[np.ndarray], Tensor], least: Tensor, value: float
+) -> tuple[Tensor, float]:
     """Return the mixture of all directions whose curvature is at least a tenth of the most negative, and its own."""
     negative = np.flatnonzero(values < 0.1 * min(value, 0.0))
     if value >= 0 or len(negative) < 2:

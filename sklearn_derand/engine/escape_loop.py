@@ -1,5 +1,6 @@
 """The loop that every solver shares: descend, certify, escape; the solver proposes, the certificate disposes."""
 
+import logging
 import math
 from collections.abc import Callable
 
@@ -17,6 +18,8 @@ from sklearn_derand.engine.perturbed_gradient import PerturbedGradient
 from sklearn_derand.engine.solution import Solution, Status
 from sklearn_derand.engine.solver import Point, Progress, Solver
 from sklearn_derand.engine.trust_region import TrustRegion
+
+logger = logging.getLogger(__name__)
 
 SOLVERS = {
     "lbfgs": LBFGS,
@@ -118,12 +121,27 @@ def _as_solver(solver: str | Solver) -> Solver:
 class _Run:
     """One call of ``minimize``: the tolerances and what is shared by its rounds."""
 
-    def __init__(self, objective, solver, tol, curvature_tol, failure_probability, generator):
+    def __init__(
+        self,
+        objective: Objective,
+        solver: Solver,
+        tol: float,
+        curvature_tol: float,
+        failure_probability: float,
+        generator: Generator,
+    ):
         self.derivatives = Derivatives(objective)
         self.solver, self.generator = solver, generator
         self.tol, self.curvature_tol, self.failure_probability = tol, curvature_tol, failure_probability
 
-    def __call__(self, params, max_iter, max_escapes, callback, batch_size) -> Solution:
+    def __call__(
+        self,
+        params: Tensor,
+        max_iter: int,
+        max_escapes: int,
+        callback: Callable[[Solution], object] | None,
+        batch_size: int | None,
+    ) -> Solution:
         progress = Progress(self.derivatives, max_iter, callback)
         point = Point.at(self.derivatives, params)
         first = point
@@ -138,8 +156,9 @@ class _Run:
             if point.status is None:
                 point = self._pull_back(point, first, progress)
             certificate, least = self._examine(point, first.value, progress.n_escapes)
+            logger.debug("%s after %d steps: %s", type(self.solver).__name__, progress.n_iter, certificate)
             status = point.status or self._judge(certificate)
-            if status is not Status.RUNNING:
+            if status is not Status.RUNNING or least is None:
                 return progress.solution(point, status, certificate)
             if progress.n_escapes >= max_escapes:
                 return progress.solution(point, Status.MAX_ESCAPES, certificate)
@@ -154,7 +173,9 @@ class _Run:
             point.status = None  # the last step allowed was enough
         return point
 
-    def _examine(self, point: Point, initial_value: float, n_escapes: int) -> tuple[Certificate, EigenvalueBound]:
+    def _examine(
+        self, point: Point, initial_value: float, n_escapes: int
+    ) -> tuple[Certificate, EigenvalueBound | None]:
         # The union bound over all rounds: sum over c of 6 delta / (pi (c + 1))^2 is delta.
         delta = 6 * self.failure_probability / (math.pi * (n_escapes + 1)) ** 2
         return examine(

@@ -1,7 +1,8 @@
 """Plain gradient steps, each no longer than the objective allows: what the paper's two algorithms descend by."""
 
+from sklearn_derand.engine.derivatives import Derivatives
 from sklearn_derand.engine.solution import Status
-from sklearn_derand.engine.solver import Point
+from sklearn_derand.engine.solver import Point, Record
 
 
 class GradientDescent:
@@ -19,7 +20,7 @@ class GradientDescent:
     def __init__(self, step: float = 1.0):
         self.step = step
 
-    def descend(self, derivatives, point, *, tol, progress) -> Point:
+    def descend(self, derivatives: Derivatives, point: Point, *, tol: float, progress: Record) -> Point:
         """Go down until ``||gradient|| <= tol``."""
         eta = self.step
         while point.status is None and point.gradient_norm > tol:
@@ -29,7 +30,7 @@ class GradientDescent:
         return point
 
 
-def gradient_step(derivatives, point: Point, eta: float) -> tuple[Point, float]:
+def gradient_step(derivatives: Derivatives, point: Point, eta: float) -> tuple[Point, float]:
     """Return the next point and the step size to try after it; the status is STALLED where none is lower."""
     while True:
         trial = Point.at(derivatives, point.params - eta * point.gradient)

@@ -16,6 +16,7 @@ from torch import Generator, Tensor
 from sklearn_derand.engine.derivatives import Derivatives
 from sklearn_derand.engine.lbfgs import LBFGS
 from sklearn_derand.engine.objective import HasBatches, Objective
+from sklearn_derand.engine.solution import Solution
 from sklearn_derand.engine.solver import Point, Progress
 
 GROWTH = 4
@@ -65,6 +66,7 @@ def descend_on_batches(
         Not higher than ``point``.
     """
     objective = derivatives.objective
+    assert isinstance(objective, HasBatches)  # as check_batches saw
     order = torch.randperm(objective.n_terms, generator=generator)
     size = int(batch_size)
     while point.status is None and 2 * size <= objective.n_terms:
@@ -84,7 +86,7 @@ def _descend_on(objective: HasBatches, indices: Tensor, params: Tensor, derivati
     start = Point.at(batch, params)
     error = _sampling_error(objective, indices, params)
 
-    def drowned(so_far) -> bool:
+    def drowned(so_far: Solution) -> bool:
         nonlocal error
         if so_far.n_iter % CHECK_EVERY == 0 and so_far.n_iter:
             error = _sampling_error(objective, indices, so_far.params)

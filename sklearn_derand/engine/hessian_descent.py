@@ -1,7 +1,11 @@
 """Algorithm 2 of arXiv 2510.19382: gradient steps while the gradient is large, else a step of least curvature."""
 
+from torch import Generator
+
+from sklearn_derand.engine.derivatives import Derivatives
+from sklearn_derand.engine.eigenvalue import EigenvalueBound
 from sklearn_derand.engine.gradient_descent import GradientDescent
-from sklearn_derand.engine.solver import escape_along
+from sklearn_derand.engine.solver import Point, Progress, escape_along
 
 
 class HessianDescent(GradientDescent):
@@ -13,7 +17,16 @@ class HessianDescent(GradientDescent):
         First step size of the gradient steps.
     """
 
-    def escape(self, derivatives, point, *, least, tol, generator, progress):
+    def escape(
+        self,
+        derivatives: Derivatives,
+        point: Point,
+        *,
+        least: EigenvalueBound,
+        tol: float,
+        generator: Generator,
+        progress: Progress,
+    ) -> Point:
         """Step along the least eigenvector, downhill."""
         del tol, generator
         return escape_along(derivatives, point, least.vector, least.value, progress)

@@ -1,5 +1,6 @@
 """A limited-memory inverse Hessian whose initial matrix may hold a part of the spectrum exactly."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,7 +30,7 @@ class Deflation:
         return both[0], vector - both[1]
 
 
-def deflation(product, gradient: Tensor, n_products: int) -> Deflation | None:
+def deflation(product: Callable[[Tensor], Tensor], gradient: Tensor, n_products: int) -> Deflation | None:
     """Return the converged extreme eigenpairs of a Lanczos process from the gradient, if they are worth having.
 
     Parameters
@@ -124,7 +125,7 @@ class InverseHessian:
         gamma, weights = 1.0, None
         if self._order:
             gamma, weights = self._weights(gradient)
-        elif settled is not None:
+        elif self._deflation is not None:
             gamma = 1.0 / self._deflation.curvatures.min().item()
         out = gamma * rest
         if settled is not None:

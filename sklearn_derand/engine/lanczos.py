@@ -1,5 +1,7 @@
 """Lanczos from a random start, with the bound that its polynomials prove; the theorem is in ``eigenvalue``."""
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from scipy.linalg import eigh_tridiagonal
@@ -22,7 +24,13 @@ class Lanczos:
         A value of which ``crossed`` and ``certifies`` speak, followed at a cost of O(1) a step.
     """
 
-    def __init__(self, product, start: Tensor, failure_probability: float, threshold: float | None = None):
+    def __init__(
+        self,
+        product: Callable[[Tensor], Tensor],
+        start: Tensor,
+        failure_probability: float,
+        threshold: float | None = None,
+    ):
         self._product = product
         self._basis = start.new_empty((32, start.numel()))
         self._basis[0] = start
@@ -57,9 +65,9 @@ class Lanczos:
         coefficients = basis @ vector
         vector = torch.addmv(vector, basis.T, coefficients, alpha=-1)
         beta = vector.norm().item()
-        coefficients = coefficients.cpu().numpy()
-        self._alpha.append(alpha + coefficients[k])
-        self._charge(coefficients[:k], k, basis.shape[1])
+        excess = coefficients.cpu().numpy()
+        self._alpha.append(alpha + excess[k])
+        self._charge(excess[:k], k, basis.shape[1])
         if beta <= 16 * self._eps * self._scale or k + 1 == basis.shape[1]:
             self._error_squared += beta**2
             self.exhausted = True
@@ -68,7 +76,7 @@ class Lanczos:
             torch.div(vector, beta, out=self._basis[k + 1])
         self._beta.append(beta)
         if self._threshold is not None:
-            self._follow()
+            self._follow(self._threshold)
 
     def _charge(self, excess: np.ndarray, k: int, n: int) -> None:
         """Add to ``||F||^2`` what this product departs from a symmetric operator in exact arithmetic."""
@@ -77,11 +85,11 @@ class Lanczos:
         outside = squared * (n - k) / k if k >= 8 else 0.0
         self._error_squared += squared + max(outside, (8 * self._eps * self._scale) ** 2)
 
-    def _follow(self) -> None:
+    def _follow(self, threshold: float) -> None:
         """Advance the pivots of ``T - x I`` (all positive: theta > x) and the sum of ``p_j(x)^2`` by one step."""
         k = self.n_products - 1
         before = self._beta[k - 1] if k else 0.0
-        self._pivot = self._alpha[k] - self._threshold - before**2 / self._pivot
+        self._pivot = self._alpha[k] - threshold - before**2 / self._pivot
         if not self._pivot > 0:
             self.crossed = self.crossed or self.n_products
             self._pivot = self._eps * max(self._scale, np.finfo(float).tiny)
@@ -93,10 +101,10 @@ class Lanczos:
 
     def certifies(self) -> bool:
         """Tell whether ``lambda_min >= threshold`` may be claimed now; sets ``hopeless`` where rounding forbids it."""
-        if self.crossed or self._total * self._sqrt_w**2 < 1:
+        if self._threshold is None or self.crossed or self._total * self._sqrt_w**2 < 1:
             return False
         theta = self.least_ritz_value()
-        error = self._error(theta, self._threshold)
+        error = float(self._error(theta, self._threshold))
         self.hopeless = not error < self._sqrt_w  # it never falls, for ||F|| grows and theta decreases
         self._claimed = not self.hopeless and (1 + error) / np.sqrt(self._total) + error <= self._sqrt_w
         return self._claimed
@@ -106,7 +114,7 @@ class Lanczos:
         """Distance below the least Ritz value within which rounding forbids a claim."""
         return float(np.sqrt(self._error_squared) / self._sqrt_w)
 
-    def _error(self, theta: float, points):
+    def _error(self, theta: float, points: float | np.ndarray) -> np.ndarray:
         """Return ``||F|| / (theta - x)``; infinite where ``x`` is not below ``theta``."""
         gap = np.maximum(theta - points, 0.0)
         with np.errstate(divide="ignore"):
@@ -127,14 +135,14 @@ class Lanczos:
             )[0]
         )
 
-    def ritz_pairs(self):
+    def ritz_pairs(self) -> tuple[np.ndarray, np.ndarray, Callable[[np.ndarray], Tensor]]:
         """Return all Ritz values, their residual norms, and a function that makes the vectors asked for, as rows."""
         values, weights = np.array(self._alpha), np.ones((1, 1))
         if len(self._alpha) > 1:
             values, weights = eigh_tridiagonal(self._alpha, self._beta[:-1], check_finite=False)
         basis = self._basis[: len(self._alpha)]
 
-        def vectors(chosen) -> Tensor:
+        def vectors(chosen: np.ndarray) -> Tensor:
             return torch.as_tensor(weights[:, chosen].T.copy(), dtype=basis.dtype).to(basis.device) @ basis
 
         weights *= np.where(weights[0] < 0, -1.0, 1.0)  # signs of the random start
@@ -180,5 +188,7 @@ class Lanczos:
         vector /= vector.norm()
         value = torch.dot(vector, self._product(vector)).item()
         self.n_products += 1
-        bound = max(self._threshold if self._claimed else -np.inf, self.lower_bound(theta))
+        bound = self.lower_bound(theta)
+        if self._threshold is not None and self._claimed:
+            bound = max(self._threshold, bound)
         return value, min(bound, value), vector

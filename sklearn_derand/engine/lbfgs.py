@@ -6,9 +6,10 @@ products with one array of all pairs instead of 4 m vector operations.
 
 import torch
 
+from sklearn_derand.engine.derivatives import Derivatives
 from sklearn_derand.engine.inverse_hessian import InverseHessian, deflation
 from sklearn_derand.engine.line_search import wolfe_step
-from sklearn_derand.engine.solver import CurvatureEscape, Point
+from sklearn_derand.engine.solver import CurvatureEscape, Point, Record
 from sklearn_derand.engine.trust_region import TrustRegion
 
 
@@ -35,7 +36,7 @@ class LBFGS(CurvatureEscape):
         self.patience = patience
         self.products = products
 
-    def descend(self, derivatives, point, *, tol, progress) -> Point:
+    def descend(self, derivatives: Derivatives, point: Point, *, tol: float, progress: Record) -> Point:
         """Go down until ``||gradient|| <= tol``; a stall is the trust region's."""
         inverse = InverseHessian(self.memory, point.params)
         steps, wait = 0, self.patience
@@ -57,7 +58,7 @@ class LBFGS(CurvatureEscape):
         return point
 
     @staticmethod
-    def _step(derivatives, point: Point, inverse: InverseHessian) -> Point | None:
+    def _step(derivatives: Derivatives, point: Point, inverse: InverseHessian) -> Point | None:
         direction = inverse.direction(point.gradient)
         length = min(1.0, 1.0 / point.gradient_norm) if inverse.is_identity else 1.0
         slope = torch.dot(point.gradient, direction).item()

@@ -5,6 +5,7 @@ with ``H_b`` the Hessian in ``b``. So ``||W|| <= ||df/dW|| / (2 lam + lambda_min
 positive (Lemma 3.1 of arXiv 2510.19382 without its constant K).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -41,7 +42,11 @@ class HasNoiseBlocks(Protocol):
 
 
 def noise_bound(
-    blocks: NoiseBlocks, gradient: Tensor, product, generator: Generator, failure_probability: float
+    blocks: NoiseBlocks,
+    gradient: Tensor,
+    product: Callable[[Tensor], Tensor],
+    generator: Generator,
+    failure_probability: float,
 ) -> tuple[float, float]:
     """Return the lemma's bound of ``||W||_F`` at a point, and the probability that it is false.
 

@@ -66,7 +66,9 @@ def _decreases(point: Point, trial: Point, length: float, slope: float, trial_sl
     return flat and trial.value <= point.value + point.rounding and trial_slope <= -0.8 * slope
 
 
-def _interpolate(low, low_value, low_slope, high, high_value, high_slope) -> float:
+def _interpolate(
+    low: float, low_value: float, low_slope: float, high: float, high_value: float, high_slope: float
+) -> float:
     """Return the minimiser of the cubic through both ends, kept a tenth of the bracket away from them."""
     width = high - low
     length = low + 0.5 * width

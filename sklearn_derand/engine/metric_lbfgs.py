@@ -9,9 +9,10 @@ from typing import Protocol
 
 from torch import Tensor
 
+from sklearn_derand.engine.derivatives import Derivatives
 from sklearn_derand.engine.inverse_hessian import InverseHessian
 from sklearn_derand.engine.line_search import wolfe_step
-from sklearn_derand.engine.solver import CurvatureEscape, Point
+from sklearn_derand.engine.solver import CurvatureEscape, Point, Record
 from sklearn_derand.engine.trust_region import TrustRegion
 
 
@@ -49,9 +50,9 @@ class MetricLBFGS(CurvatureEscape):
     def __init__(self, metric: Callable[[Tensor], Metric], refresh: int = 25, memory: int = 20, finish: bool = True):
         self.metric, self.refresh, self.memory, self.finish = metric, refresh, memory, finish
 
-    def descend(self, derivatives, point, *, tol, progress) -> Point:
+    def descend(self, derivatives: Derivatives, point: Point, *, tol: float, progress: Record) -> Point:
         """Go down until ``||gradient|| <= tol``; a stall is the trust region's."""
-        since, inverse, metric = self.refresh, None, None
+        metric, inverse, since = self.metric(point.params), InverseHessian(self.memory, point.params), 0
         while point.status is None and point.gradient_norm > tol:
             if since >= self.refresh:
                 metric = self.metric(point.params)

@@ -1,7 +1,7 @@
 """What the engine asks of a function ``f: R^n -> R``."""
 
 from collections.abc import Callable
-from typing import Protocol, runtime_checkable
+from typing import Protocol, cast, runtime_checkable
 
 import torch
 from torch import Generator, Tensor
@@ -50,7 +50,7 @@ class CallableObjective:
         self.value = function
 
 
-def as_objective(objective) -> Objective:
+def as_objective(objective: Objective | Callable[[Tensor], Tensor]) -> Objective:
     """Return ``objective`` itself, or a plain callable wrapped.
 
     Parameters
@@ -68,7 +68,7 @@ def as_objective(objective) -> Objective:
         If it is neither.
     """
     if callable(getattr(objective, "value", None)):
-        return objective
+        return cast(Objective, objective)
     if callable(objective):
         return CallableObjective(objective)
     raise TypeError(f"objective must have a method value(params) or be callable; got {type(objective).__name__}.")
@@ -149,8 +149,8 @@ def noise_norm(objective: Objective, params: Tensor) -> float:
     -------
     float
     """
-    block = None
-    if callable(getattr(objective, "noise", None)):
+    block, noise = None, getattr(objective, "noise", None)
+    if callable(noise):
         with torch.no_grad():
-            block = objective.noise(params)
+            block = noise(params)
     return float("nan") if block is None else block.norm().item()

@@ -10,10 +10,13 @@ import math
 from dataclasses import dataclass
 
 import torch
+from torch import Generator
 
+from sklearn_derand.engine.derivatives import Derivatives
+from sklearn_derand.engine.eigenvalue import EigenvalueBound
 from sklearn_derand.engine.gradient_descent import GradientDescent, gradient_step
 from sklearn_derand.engine.solution import Status
-from sklearn_derand.engine.solver import Point
+from sklearn_derand.engine.solver import Point, Progress, Record
 
 
 @dataclass
@@ -78,11 +81,20 @@ class PerturbedGradient:
             max_kicks=1,
         )
 
-    def descend(self, derivatives, point, *, tol, progress) -> Point:
+    def descend(self, derivatives: Derivatives, point: Point, *, tol: float, progress: Record) -> Point:
         """Go down until ``||gradient|| <= tol``."""
         return GradientDescent(self.step).descend(derivatives, point, tol=tol, progress=progress)
 
-    def escape(self, derivatives, point, *, least, tol, generator, progress) -> Point:
+    def escape(
+        self,
+        derivatives: Derivatives,
+        point: Point,
+        *,
+        least: EigenvalueBound,
+        tol: float,
+        generator: Generator,
+        progress: Progress,
+    ) -> Point:
         """Kick and descend; the direction that the certificate found is not used."""
         n = point.params.numel()
         # A fall that the curvature explains: half of |theta| r^2 / n is what the kick has along the bad direction.

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
+from sklearn_derand.engine.certificate import Certificate
 from sklearn_derand.engine.derivatives import Derivatives
 from sklearn_derand.engine.eigenvalue import EigenvalueBound
 from sklearn_derand.engine.objective import noise_norm
@@ -24,7 +25,7 @@ class Point:
     gradient: Tensor
     status: Status | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self.gradient_norm = math.sqrt(torch.dot(self.gradient, self.gradient).item())  # norm() costs five times that
 
     @property
@@ -104,7 +105,7 @@ class Progress:
         columns = np.array(self._rows, dtype=float).T
         return dict(zip(("value", "gradient_norm", "noise"), columns, strict=False))
 
-    def solution(self, point: Point, status: Status, certificate=None) -> Solution:
+    def solution(self, point: Point, status: Status, certificate: Certificate | None = None) -> Solution:
         """Return the state of the run at ``point``."""
         return Solution(
             params=point.params,
@@ -127,17 +128,25 @@ class _LazyHistory(dict):
         super().__init__()
         self._progress = progress
 
-    def __missing__(self, key):
+    def __missing__(self, key: str) -> np.ndarray:
         self.update(self._progress.history())
         if key not in self.keys():
             raise KeyError(key)
         return self[key]
 
 
+class Record(Protocol):
+    """What a descent tells of its steps."""
+
+    def accept(self, point: Point) -> Status | None:
+        """Record a point; return the reason to stop, if there is one."""
+        ...
+
+
 class Solver(Protocol):
     """Descend an objective towards a second-order stationary point; the certificate is not its business."""
 
-    def descend(self, derivatives: Derivatives, point: Point, *, tol: float, progress: Progress) -> Point:
+    def descend(self, derivatives: Derivatives, point: Point, *, tol: float, progress: Record) -> Point:
         """Go down until the gradient norm is at most ``tol``, or set ``status`` to the reason why not."""
         ...
 
@@ -161,7 +170,16 @@ class CurvatureEscape:
     A saddle has as a rule many such directions, and the least one alone often leads to the next saddle.
     """
 
-    def escape(self, derivatives, point, *, least, tol, generator, progress) -> Point:  # noqa: D102, ARG002
+    def escape(  # noqa: D102
+        self,
+        derivatives: Derivatives,
+        point: Point,
+        *,
+        least: EigenvalueBound,
+        tol: float,
+        generator: Generator,
+        progress: Progress,
+    ) -> Point:
         return escape_along(derivatives, point, least.mixture, least.mixture_value, progress)
 
 

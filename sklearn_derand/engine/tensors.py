@@ -2,10 +2,11 @@
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 
-def as_tensor(array, device="cpu", dtype=torch.float64) -> Tensor:
+def as_tensor(array: ArrayLike, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float64) -> Tensor:
     """Copy an array into a tensor of ``dtype`` on ``device``.
 
     ``torch.from_numpy`` on a read-only array (pandas, joblib's memory maps) hands out a writable view

@@ -4,12 +4,15 @@ Steihaug (1983); Nocedal and Wright (2006), algorithms 4.1 and 7.2 with their co
 way is followed to the boundary.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor
 
+from sklearn_derand.engine.derivatives import Derivatives
 from sklearn_derand.engine.solution import Status
-from sklearn_derand.engine.solver import CurvatureEscape, Point
+from sklearn_derand.engine.solver import CurvatureEscape, Point, Record
 
 
 class TrustRegion(CurvatureEscape):
@@ -27,7 +30,7 @@ class TrustRegion(CurvatureEscape):
         self.initial_radius = initial_radius
         self.max_inner = max_inner
 
-    def descend(self, derivatives, point, *, tol, progress) -> Point:
+    def descend(self, derivatives: Derivatives, point: Point, *, tol: float, progress: Record) -> Point:
         """Go down until ``||gradient|| <= tol``."""
         radius = self.initial_radius
         product = None
@@ -59,7 +62,9 @@ class TrustRegion(CurvatureEscape):
             return 1.0 if trial.gradient_norm < point.gradient_norm else 0.0
         return actual / predicted if predicted > 0 else -np.inf
 
-    def _model_step(self, product, point: Point, radius: float, tol: float) -> tuple[Tensor, float]:
+    def _model_step(
+        self, product: Callable[[Tensor], Tensor], point: Point, radius: float, tol: float
+    ) -> tuple[Tensor, float]:
         """Minimise ``g.s + s'Hs/2`` over ``||s|| <= radius``; return the step and the decrease it predicts."""
         gradient = point.gradient
         target = max(min(0.5, np.sqrt(point.gradient_norm)) * point.gradient_norm, 0.1 * tol)

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from sklearn_derand.engine.derivatives import Derivatives
-from sklearn_derand.engine.solver import CurvatureEscape, Point, Solver
+from sklearn_derand.engine.solution import Status
+from sklearn_derand.engine.solver import CurvatureEscape, Point, Record, Solver
 
 
 class Reduction(Protocol):
@@ -45,7 +46,7 @@ class VariableProjection(CurvatureEscape):
     def __init__(self, reduction: Reduction, on_reduced: Solver, on_all: Solver):
         self.reduction, self.on_reduced, self.on_all = reduction, on_reduced, on_all
 
-    def descend(self, derivatives, point, *, tol, progress) -> Point:
+    def descend(self, derivatives: Derivatives, point: Point, *, tol: float, progress: Record) -> Point:
         """Go down until ``||gradient|| <= tol``, of the objective in all variables."""
         if point.gradient_norm <= tol:
             return point
@@ -64,10 +65,10 @@ class VariableProjection(CurvatureEscape):
 class _Lifted:
     """Progress of a reduced descent, told in all variables."""
 
-    def __init__(self, progress, reduction: Reduction):
+    def __init__(self, progress: Record, reduction: Reduction):
         self._progress, self._reduction = progress, reduction
 
-    def accept(self, point: Point):
+    def accept(self, point: Point) -> Status | None:
         params = self._reduction.complete(point.params)
         gradient = torch.cat([point.gradient, point.gradient.new_zeros(len(params) - len(point.gradient))])
         return self._progress.accept(Point(params, point.value, gradient))

@@ -1,9 +1,12 @@
 """Pose, descend, certify, report: what the three estimators share."""
 
+import logging
 import warnings
+from collections.abc import Callable
 from contextlib import contextmanager
 from functools import partial, wraps
 from numbers import Integral, Real
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -12,8 +15,12 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
+logger = logging.getLogger(__name__)
 
-def all_or_nothing(fit):
+Fit = TypeVar("Fit", bound=Callable[..., Any])
+
+
+def all_or_nothing(fit: Fit) -> Fit:
     """Wrap ``fit`` so that one that raises, or is interrupted, leaves the estimator as it was.
 
     torch gets one thread: the work is many small steps, which a second thread slows down. More cores are for ``n_jobs``
@@ -31,7 +38,7 @@ def all_or_nothing(fit):
     """
 
     @wraps(fit)
-    def restoring(self, *args, **kwargs):
+    def restoring(self: Any, *args: Any, **kwargs: Any) -> Any:
         from sklearn_derand.engine.threads import limit_threads
 
         before = dict(vars(self))
@@ -43,7 +50,7 @@ def all_or_nothing(fit):
             vars(self).update(before)
             raise
 
-    return restoring
+    return cast(Fit, restoring)
 
 
 class DerandomizedEstimator(CallbackSupportMixin, BaseEstimator):
@@ -81,7 +88,8 @@ class DerandomizedEstimator(CallbackSupportMixin, BaseEstimator):
 
         The method around it must be decorated with ``sklearn.callback.with_callbacks``.
         """
-        told = {"estimator": self, "X": X, "y": y, "metadata": metadata}
+        given = {name: value for name, value in metadata.items() if value is not None}  # scorers may know no weights
+        told = {"estimator": self, "X": X, "y": y, "metadata": given}
         context = self._init_callback_context(max_subtasks=None)
         context.call_on_fit_task_begin(**told)
         self._told = told
@@ -131,6 +139,7 @@ class DerandomizedEstimator(CallbackSupportMixin, BaseEstimator):
         self.certified_params_ = params.detach().cpu().numpy().astype(np.float64).ravel()
         self.history_ = {name: np.asarray(values, dtype=np.float64) for name, values in history.items()}
         self.n_iter_ = int(n_iter)
+        logger.debug("%s: %d steps. %s", type(self).__name__, self.n_iter_, certificate)
         if not certificate.holds:
             advice = "" if status is None else f" {status.message}"
             warnings.warn(f"{type(self).__name__}: {certificate}{advice}", ConvergenceWarning, stacklevel=3)

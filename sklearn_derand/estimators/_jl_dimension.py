@@ -1,8 +1,13 @@
 """The smallest number of components whose distortion, verified on all fitted pairs, is at most eps."""
 
+import logging
+from functools import partial
+
 import numpy as np
 
 from sklearn_derand.estimators._jl_path import Descent, derandomise, tighten
+
+logger = logging.getLogger(__name__)
 
 POWER = 0.5
 """Columns of the map are measured in units of (singular value)^-POWER: 0 leaves rare directions to the end, 1 lets
@@ -45,6 +50,11 @@ def descend_at(run, tensors, coordinates, init, seed, max_iter, slack, k):
     points, inverse, scales = tensors(coordinates.points / scales, coordinates.inverse_distances, scales)
     bound, t = gaussian_bound(coordinates.n_pairs, k)
     objective = PairDistortion(points, inverse, k, t, coordinates.ranks)
+
+    def reconstruct(params) -> dict:
+        return {"components_": coordinates.to_features((objective.maps(params) / scales).cpu().numpy())}
+
+    run = partial(run, reconstruct=reconstruct)
     if k >= coordinates.rank:
         descent = Descent.isometry(objective, scales)
         descent.advance(run, max_iter=max_iter)
@@ -52,6 +62,7 @@ def descend_at(run, tensors, coordinates, init, seed, max_iter, slack, k):
     n_axes = min(k, coordinates.rank) if init == "pca+gaussian" else 0
     descent = derandomise(run, objective, bound * t, scales, n_axes, seed, max_iter)
     tighten(run, descent, max_iter, slack)
+    logger.debug("%d components: %d steps, a priori bound %.4g", k, descent.n_iter, bound)
     return descent
 
 

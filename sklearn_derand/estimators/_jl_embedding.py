@@ -3,8 +3,10 @@
 import warnings
 from functools import partial
 from numbers import Integral, Real
+from typing import Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import linalg, sparse
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.callback import with_callbacks
@@ -22,7 +24,6 @@ from sklearn_derand.estimators._jl_ranks import max_distortion_over_ranks, span_
 from sklearn_derand.estimators._jl_scale import ANCHORS, DENSE_POINTS, ROUGH, refine
 from sklearn_derand.estimators._jl_validation import map_for_new_points, splits
 from sklearn_derand.estimators._magnitude import check_magnitude
-from sklearn_derand.estimators._memory import check_memory
 from sklearn_derand.estimators._ranks import check_alike, find_ranks
 from sklearn_derand.metrics._distortion import max_distortion
 
@@ -170,20 +171,20 @@ class DerandJLEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Deran
 
     def __init__(
         self,
-        n_components="auto",
+        n_components: int | str = "auto",
         *,
-        eps=0.1,
-        compute_inverse_components=False,
-        random_state=None,
-        init="pca+gaussian",
-        max_pairs=None,
-        validation_fraction=None,
-        solver="lbfgs",
-        max_iter=1000,
-        tol=1e-5,
-        curvature_tol=1e-3,
-        device="cpu",
-        distributed="auto",
+        eps: float = 0.1,
+        compute_inverse_components: bool = False,
+        random_state: int | np.random.RandomState | None = None,
+        init: str = "pca+gaussian",
+        max_pairs: int | None = None,
+        validation_fraction: float | None = None,
+        solver: str = "lbfgs",
+        max_iter: int = 1000,
+        tol: float = 1e-5,
+        curvature_tol: float = 1e-3,
+        device: str = "cpu",
+        distributed: bool | str = "auto",
     ):
         self.n_components = n_components
         self.eps = eps
@@ -201,7 +202,7 @@ class DerandJLEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Deran
 
     @all_or_nothing
     @with_callbacks
-    def fit(self, X, y=None):
+    def fit(self, X: ArrayLike | sparse.sparray, y: object = None) -> Self:
         """Find the map for the rows of ``X``.
 
         Parameters
@@ -226,7 +227,7 @@ class DerandJLEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Deran
         spread = ranks.size > 1
         coordinates = span_over_ranks(fitted, ranks) if spread else SpanCoordinates.of(fitted[np.sort(anchors)])
         self._warn_if_larger(coordinates)
-        with self._task(X):
+        with self._task(X, y):
             run = partial(self._minimize, seed=engine)
             slack = ROUGH if large else SLACK
             descend = partial(descend_at, run, self._tensors, coordinates, self.init, start, self.max_iter, slack)
@@ -255,9 +256,6 @@ class DerandJLEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Deran
         with ranks.together():
             X = validate_data(self, X, accept_sparse=["csr", "csc"], dtype=[np.float64, np.float32], order="C")
             check_magnitude(X, "X")
-            if self.n_components != "auto":
-                n_bytes = 8 * self.n_components * (X.shape[0] + 2 * X.shape[1])
-                check_memory(n_bytes, f"n_components={self.n_components}: the map and the images of X", "Lower it.")
         check_alike(ranks, self, X)
         if ranks.size > 1 and self.validation_fraction is not None:
             raise ValueError(
@@ -323,7 +321,7 @@ class DerandJLEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Deran
                 stacklevel=4,
             )
 
-    def transform(self, X):
+    def transform(self, X: ArrayLike | sparse.sparray) -> np.ndarray:
         """Map points: ``X @ components_.T``.
 
         Parameters
@@ -340,7 +338,7 @@ class DerandJLEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Deran
         X = validate_data(self, X, accept_sparse=["csr", "csc"], dtype=[np.float64, np.float32], reset=False)
         return safe_sparse_dot(X, self.components_.astype(X.dtype, copy=False).T, dense_output=True)
 
-    def inverse_transform(self, X):
+    def inverse_transform(self, X: ArrayLike | sparse.sparray) -> np.ndarray:
         """Return the smallest points whose images are ``X``.
 
         Parameters

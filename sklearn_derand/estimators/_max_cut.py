@@ -1,8 +1,11 @@
 """Maximum cut: a labelling, a proof of how good it is, and a certificate of the descent."""
 
+import logging
 from numbers import Integral, Real
+from typing import Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import sparse
 from sklearn.base import ClusterMixin
 from sklearn.callback import with_callbacks
@@ -18,6 +21,7 @@ from sklearn_derand.metrics import cut_value
 from sklearn_derand.metrics._distortion import squared_distances
 
 EDGE_LIST = "Make an edge list a matrix by scipy.sparse.coo_array((w, (i, j)), shape=(n, n)) plus its transpose"
+logger = logging.getLogger(__name__)
 
 
 class DerandMaxCut(ClusterMixin, DerandomizedEstimator):
@@ -151,20 +155,20 @@ class DerandMaxCut(ClusterMixin, DerandomizedEstimator):
 
     def __init__(
         self,
-        metric="euclidean",
+        metric: str = "euclidean",
         *,
-        rank="auto",
-        n_init="auto",
-        init=None,
-        polish="auto",
-        max_time=None,
-        n_jobs=None,
-        solver="lbfgs",
-        max_iter=1000,
-        tol=1e-5,
-        curvature_tol=1e-3,
-        device="cpu",
-        random_state=None,
+        rank: int | str = "auto",
+        n_init: int | str = "auto",
+        init: ArrayLike | None = None,
+        polish: str | None = "auto",
+        max_time: float | None = None,
+        n_jobs: int | None = None,
+        solver: str = "lbfgs",
+        max_iter: int = 1000,
+        tol: float = 1e-5,
+        curvature_tol: float = 1e-3,
+        device: str = "cpu",
+        random_state: int | np.random.RandomState | None = None,
     ):
         self.metric = metric
         self.rank = rank
@@ -188,7 +192,7 @@ class DerandMaxCut(ClusterMixin, DerandomizedEstimator):
 
     @all_or_nothing
     @with_callbacks
-    def fit(self, X, y=None):
+    def fit(self, X: ArrayLike | sparse.sparray, y: object = None) -> Self:
         """Cut the graph.
 
         Parameters
@@ -207,9 +211,6 @@ class DerandMaxCut(ClusterMixin, DerandomizedEstimator):
         deadline = None if self.max_time is None else Deadline(self.max_time)
         weights = self._validate_weights(X)
         init = self._validate_init(weights.shape[0])
-        if self.rank != "auto":
-            n_bytes = 16 * self.rank * weights.shape[0]
-            check_memory(n_bytes, f"rank={self.rank}: the vectors of the relaxation", "Use rank='auto'.")
         from sklearn_derand.estimators._cut_search import CutSearch
 
         search = CutSearch(
@@ -223,7 +224,7 @@ class DerandMaxCut(ClusterMixin, DerandomizedEstimator):
             seeds=self._draw_seeds(4),
             deadline=deadline,
         )
-        with self._task(X):
+        with self._task(X, y):
             search.relax()
             search.bound()
             search.descend()
@@ -234,7 +235,12 @@ class DerandMaxCut(ClusterMixin, DerandomizedEstimator):
     def _certify(self, search):
         """Finish the best descent at ``V = 0`` with the engine, never above the value of the hyperplane law."""
         for start in search.mean_starts():
-            solution = self._minimize(search.mean_block(), start, seed=search.seeds[3])
+            solution = self._minimize(
+                search.mean_block(),
+                start,
+                seed=search.seeds[3],
+                reconstruct=lambda means: {"labels_": _labels(means.cpu().numpy())},
+            )
             if solution.value <= -search.expected_cut:
                 break
         history = search.history()
@@ -246,7 +252,7 @@ class DerandMaxCut(ClusterMixin, DerandomizedEstimator):
 
     def _read_off(self, search, weights):
         """Publish the labels and recompute their value from them."""
-        self.labels_ = (search.signs != search.signs[0]).astype(np.int64)
+        self.labels_ = _labels(search.signs)
         self.cut_value_ = cut_value(weights, self.labels_)
         self.expected_cut_ = search.units.at_least(search.expected_cut)
         if self.cut_value_ < self.expected_cut_:
@@ -260,6 +266,7 @@ class DerandMaxCut(ClusterMixin, DerandomizedEstimator):
         difference = self.upper_bound_ - self.cut_value_
         self.gap_ = 0.0 if difference == 0 else float(difference / max(abs(self.upper_bound_), np.finfo(float).tiny))
         self.weight_unit_ = search.units.unit
+        logger.debug("cut %.10g of at most %.10g, %s", self.cut_value_, self.upper_bound_, self.bound_method_)
         self.embedding_ = search.vectors
         self.noise_ = 0.0
         self.polish_ = search.polish
@@ -321,3 +328,8 @@ class DerandMaxCut(ClusterMixin, DerandomizedEstimator):
                 f"got {init.shape[0]} entries with {values.size} values."
             )
         return 2.0 * side - 1.0
+
+
+def _labels(sides: np.ndarray) -> np.ndarray:
+    """Labels 0, 1 of numbers on two sides of 0; that of the first is 0."""
+    return ((sides < 0) != (sides[0] < 0)).astype(np.int64)

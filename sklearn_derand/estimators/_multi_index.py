@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from numbers import Integral, Real
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.special import expit, ndtr
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, MultiOutputMixin, RegressorMixin, TransformerMixin
 from sklearn.callback import with_callbacks
@@ -16,7 +20,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from sklearn_derand.estimators._base import DerandomizedEstimator, all_or_nothing
 from sklearn_derand.estimators._ranks import check_alike, find_ranks
 from sklearn_derand.estimators._student_choice import choose, full_decay
-from sklearn_derand.estimators._student_data import StudentData, check_network_memory, prepare_data
+from sklearn_derand.estimators._student_data import StudentData, prepare_data
 from sklearn_derand.estimators._student_penalties import choose_penalties
 from sklearn_derand.estimators._student_readout import fix_gauge, hidden_widths, layers_of
 from sklearn_derand.estimators._student_search import (
@@ -29,7 +33,12 @@ from sklearn_derand.estimators._student_search import (
 )
 from sklearn_derand.estimators._student_solver import student_solver
 
-ACTIVATIONS = {
+if TYPE_CHECKING:
+    from torch import Tensor
+
+logger = logging.getLogger(__name__)
+
+ACTIVATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "tanh": np.tanh,
     "gelu": lambda x: x * ndtr(x),
     "softplus": lambda x: np.logaddexp(0.0, x),
@@ -211,26 +220,26 @@ class MultiIndexStudentRegressor(
 
     def __init__(
         self,
-        n_components="auto",
+        n_components: int | str = "auto",
         *,
-        hidden_layer_sizes=(32,),
-        activation="tanh",
-        loss="squared_error",
-        alpha="auto",
-        weight_decay="auto",
-        n_init=1,
-        n_jobs=None,
-        warm_start=False,
-        validation_fraction=0.2,
-        train_bias=True,
-        refine=True,
-        solver="lbfgs",
-        max_iter=2000,
-        tol=1e-5,
-        curvature_tol=1e-3,
-        device="cpu",
-        distributed="auto",
-        random_state=None,
+        hidden_layer_sizes: int | Sequence[int] = (32,),
+        activation: str = "tanh",
+        loss: str | Callable[[Tensor, Tensor], Tensor] = "squared_error",
+        alpha: float | str = "auto",
+        weight_decay: float | str = "auto",
+        n_init: int = 1,
+        n_jobs: int | None = None,
+        warm_start: bool = False,
+        validation_fraction: float = 0.2,
+        train_bias: bool = True,
+        refine: bool = True,
+        solver: str = "lbfgs",
+        max_iter: int = 2000,
+        tol: float = 1e-5,
+        curvature_tol: float = 1e-3,
+        device: str = "cpu",
+        distributed: bool | str = "auto",
+        random_state: int | np.random.RandomState | None = None,
     ):
         self.n_components = n_components
         self.hidden_layer_sizes = hidden_layer_sizes
@@ -254,7 +263,7 @@ class MultiIndexStudentRegressor(
 
     @all_or_nothing
     @with_callbacks
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Fit the student.
 
         Parameters
@@ -291,6 +300,7 @@ class MultiIndexStudentRegressor(
             seed=seeds[-1],
         )
         full_risk = spec.risk(data, None, choice.alpha)
+        logger.debug("%d indices, alpha %.3g", choice.n_components, choice.alpha)
         full = self._discover(full_risk, spec, seeds[:-2], choice.full_start)
         values, vectors = leading_directions(full_risk, full.params)
         total = values.sum()
@@ -323,7 +333,7 @@ class MultiIndexStudentRegressor(
             weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
         check_alike(ranks, self, X)
         hidden, n_samples = hidden_widths(self.hidden_layer_sizes), int(ranks.sum(X.shape[0]))
-        if self.n_components != "auto":
+        if not isinstance(self.n_components, str):
             if self.n_components > X.shape[1]:
                 raise ValueError(
                     f"n_components={self.n_components} exceeds the {X.shape[1]} features of X; "
@@ -335,7 +345,6 @@ class MultiIndexStudentRegressor(
                     "give more rows or ask for fewer indices."
                 )
         self._y_ndim = y.ndim
-        check_network_memory(hidden, *X.shape)
         data = prepare_data(X, y.reshape(len(y), -1), weights, self.loss, ranks)
         spec = StudentSpec(
             hidden_layer_sizes=hidden,
@@ -347,9 +356,8 @@ class MultiIndexStudentRegressor(
             solver=self.solver,
             max_iter=self.max_iter,
         )
-        if callable(self.loss):
-            with ranks.together():
-                check_loss(data, spec)
+        with ranks.together():
+            check_loss(data, spec)
         return data, spec
 
     def _discover(self, risk, spec, seeds, start):
@@ -389,6 +397,9 @@ class MultiIndexStudentRegressor(
             risk,
             start,
             seed=seed,
+            reconstruct=lambda params: dict(
+                zip(("coefs_", "intercepts_"), _user_layers(data, risk, params), strict=True)
+            ),
             solver=student_solver(self.solver, risk),
             curvature_tol=min(self.curvature_tol, choice.alpha),
         )
@@ -421,22 +432,18 @@ class MultiIndexStudentRegressor(
         stein = stein_decomposition(full_risk, full.params, as_tensor(directions, full.params.device))
         self.noise_, self.noise_bound_, self.stein_gap_ = stein.noise, stein.bound, stein.stein_gap
 
-        coefs, intercepts = layers_of(risk.network, solution.params)
+        self.coefs_, self.intercepts_ = _user_layers(data, risk, solution.params)
         share = risk.data_risk(solution.params, risk.network.preactivations(solution.params, risk.inputs))
         self.loss_ = float(data.ranks.sum(share))
         agop = average_gradient_outer_product(risk.network, solution.params, risk.inputs, risk.weights)
         agop = data.ranks.sum(agop)
-        coefs[0] = data.whitening @ coefs[0]
-        intercepts[0] = intercepts[0] - data.mean @ coefs[0]
-        coefs[-1], intercepts[-1] = coefs[-1] * data.scale, intercepts[-1] * data.scale + data.shift
-        self.coefs_, self.intercepts_ = coefs, intercepts
         gradient = data.whitening @ agop.cpu().numpy() @ data.whitening.T
         self.components_ = fix_gauge(directions @ data.whitening.T, gradient)
         self._n_features_out = self.n_components_
         n_iter = solution.n_iter if solution is full else full.n_iter + solution.n_iter
         self._report(solution.certificate, solution.params, solution.history, n_iter, solution.status)
 
-    def predict(self, X):
+    def predict(self, X: ArrayLike) -> np.ndarray:
         """Predict the mean of y, or what the loss estimates.
 
         Parameters
@@ -460,7 +467,7 @@ class MultiIndexStudentRegressor(
         hidden = hidden.astype(X.dtype, copy=False)
         return hidden[:, 0] if self._y_ndim == 1 else hidden
 
-    def transform(self, X):
+    def transform(self, X: ArrayLike) -> np.ndarray:
         """Project on the indices, ``(X - mean_) @ components_.T``.
 
         Parameters
@@ -481,3 +488,12 @@ class MultiIndexStudentRegressor(
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
+
+
+def _user_layers(data, risk, params) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Weights and biases in the units of the user's inputs and targets."""
+    coefs, intercepts = layers_of(risk.network, params)
+    coefs[0] = data.whitening @ coefs[0]
+    intercepts[0] = intercepts[0] - data.mean @ coefs[0]
+    coefs[-1], intercepts[-1] = coefs[-1] * data.scale, intercepts[-1] * data.scale + data.shift
+    return coefs, intercepts

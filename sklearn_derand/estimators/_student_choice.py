@@ -237,7 +237,8 @@ def choose(
     if weight_decay is not None:
         path = list(dict.fromkeys((a, weight_decay) for a, _ in path))
     best = split.path(path, rank, start, PATIENCE)
-    return Choice(n_components, penalty, *best[0], full, best[2])
+    (refined, decay), refined_start = best[0], best[2]
+    return Choice(n_components, penalty, refined, decay, full, refined_start)
 
 
 def _choose_rank(split: HeldOut, restricted, full_losses, penalty, decay) -> int:

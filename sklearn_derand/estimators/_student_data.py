@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from sklearn_derand.estimators._magnitude import check_magnitude
 from sklearn_derand.estimators._memory import check_memory
+
+if TYPE_CHECKING:
+    from sklearn_derand.problems.ranks import Ranks
 
 NEGLIGIBLE_VARIANCE = 1e-10
 """Principal variances of the correlation matrix below this are rounding (constant or duplicated columns)."""
@@ -44,7 +48,7 @@ class StudentData:
     whitening: np.ndarray
     shift: np.ndarray
     scale: np.ndarray
-    ranks: object
+    ranks: Ranks
 
     def rows(self, chosen: np.ndarray) -> StudentData:
         """Return the same data with only the chosen rows, their weights again summing to 1.
@@ -148,25 +152,6 @@ def target_units(y: np.ndarray, weights: np.ndarray, loss, ranks) -> tuple[np.nd
             )
         return np.log(np.maximum(mean, np.finfo(np.float64).tiny)), np.ones_like(mean)
     return mean, np.where(constant, 1.0, deviation)
-
-
-def check_network_memory(hidden: tuple[int, ...], n_samples: int, n_features: int) -> None:
-    """Refuse a network whose weights and activations this machine has no room for.
-
-    Parameters
-    ----------
-    hidden : tuple of int
-        Widths of the hidden layers.
-    n_samples, n_features : int
-        Shape of X.
-    """
-    weights = sum(below * above for below, above in zip((n_features, *hidden), hidden, strict=False))
-    check_memory(
-        # Each with its gradient and its product with the Hessian.
-        24 * (weights + n_samples * sum(hidden)),
-        f"hidden_layer_sizes={hidden}: the weights and the activations of {n_samples} rows",
-        "Use narrower layers, or fewer rows.",
-    )
 
 
 def prepare_data(X: np.ndarray, y: np.ndarray, sample_weight: np.ndarray, loss, ranks) -> StudentData:

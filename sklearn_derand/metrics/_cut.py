@@ -1,11 +1,12 @@
 """The weight that a labelling cuts, from arrays."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import sparse
 from sklearn.utils import check_array, column_or_1d
 
 
-def cut_value(W, labels):
+def cut_value(W: ArrayLike | sparse.sparray, labels: ArrayLike) -> float:
     """Total weight between the two sides: ``sum_{i<j} W_ij [labels_i != labels_j]``.
 
     Parameters

@@ -1,8 +1,14 @@
 """How far an embedding moves squared distances: over all pairs, in float64, by blocks of rows."""
 
+from collections.abc import Iterator
+from typing import TypeAlias
+
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import sparse
 from sklearn.utils import check_array, check_consistent_length
+
+Matrix: TypeAlias = np.ndarray | sparse.csr_array
 
 BLOCK = 4_000_000
 """Pairs in one block."""
@@ -11,7 +17,7 @@ CANCELLATION = 1e-6
 """Share of ``|x|^2 + |y|^2`` below which a squared distance is recomputed from the difference ``x - y``."""
 
 
-def distortions(X, Z):
+def distortions(X: ArrayLike | sparse.sparray, Z: ArrayLike) -> np.ndarray:
     """Relative change of every pairwise squared distance: ``|z_i - z_j|^2 / |x_i - x_j|^2 - 1``.
 
     Parameters
@@ -48,7 +54,7 @@ def distortions(X, Z):
     return out
 
 
-def max_distortion(X, Z):
+def max_distortion(X: ArrayLike | sparse.sparray, Z: ArrayLike) -> float:
     """Largest ``| |z_i - z_j|^2 / |x_i - x_j|^2 - 1 |`` over all pairs.
 
     Parameters
@@ -80,7 +86,7 @@ def max_distortion(X, Z):
     return max((float(np.abs(block).max()) for _, block in _blocks(X, Z)), default=0.0)
 
 
-def squared_distances(X, rows=slice(None), squares=None):
+def squared_distances(X: Matrix, rows: slice = slice(None), squares: np.ndarray | None = None) -> np.ndarray:
     """Squared distances from some rows of ``X`` to all, small ones free of cancellation.
 
     Parameters
@@ -100,7 +106,7 @@ def squared_distances(X, rows=slice(None), squares=None):
     return cross_distances(X[rows], X, squares[rows], squares)
 
 
-def cross_distances(left, right, left_squares, right_squares):
+def cross_distances(left: Matrix, right: Matrix, left_squares: np.ndarray, right_squares: np.ndarray) -> np.ndarray:
     """Squared distances from each row of one matrix to each row of another, small ones free of cancellation.
 
     Parameters
@@ -115,7 +121,7 @@ def cross_distances(left, right, left_squares, right_squares):
     ndarray of shape (n_left, n_right)
     """
     products = left @ right.T
-    out = products.toarray() if sparse.issparse(products) else np.asarray(products)
+    out = products if isinstance(products, np.ndarray) else products.toarray()
     out *= -2
     out += left_squares[:, None]
     out += right_squares
@@ -126,7 +132,7 @@ def cross_distances(left, right, left_squares, right_squares):
     return out
 
 
-def relative_changes(before, after, negligible):
+def relative_changes(before: np.ndarray, after: np.ndarray, negligible: np.ndarray) -> np.ndarray:
     """Change of squared distances relative to those before.
 
     Parameters
@@ -148,19 +154,19 @@ def relative_changes(before, after, negligible):
     return change
 
 
-def squared_norms(X):
+def squared_norms(X: Matrix) -> np.ndarray:
     """Return the squared norm of each row of a dense or csr matrix."""
-    if sparse.issparse(X):
-        return np.asarray(X.multiply(X).sum(axis=1)).ravel()
-    return np.einsum("ij,ij->i", X, X)
+    if isinstance(X, np.ndarray):
+        return np.einsum("ij,ij->i", X, X)
+    return np.asarray(X.multiply(X).sum(axis=1)).ravel()
 
 
-def negligible(left_squares, right_squares, epsilon):
+def negligible(left_squares: np.ndarray, right_squares: np.ndarray, epsilon: float) -> np.ndarray:
     """Return the squared distances below which images are equal up to rounding, given their squared norms."""
     return (32 * epsilon) ** 2 * (left_squares[:, None] + right_squares)
 
 
-def _checked(X, Z):
+def _checked(X: ArrayLike | sparse.sparray, Z: ArrayLike) -> tuple[Matrix, tuple[np.ndarray, float]]:
     X = check_array(X, accept_sparse="csr", dtype=np.float64, input_name="X")
     precision = getattr(Z, "dtype", np.dtype(np.float64))
     Z = check_array(Z, dtype=np.float64, input_name="Z")
@@ -171,7 +177,7 @@ def _checked(X, Z):
     return X, (Z, float(epsilon))
 
 
-def _blocks(X, images):
+def _blocks(X: Matrix, images: tuple[np.ndarray, float]) -> Iterator[tuple[int, np.ndarray]]:
     """Yield ``(start, changes)`` for blocks of rows against all points; 0 on the diagonal."""
     Z, epsilon = images
     n = X.shape[0]

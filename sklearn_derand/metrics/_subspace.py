@@ -1,12 +1,11 @@
 """Distance between the row spans of two matrices."""
 
-from __future__ import annotations
-
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils import check_array
 
 
-def subspace_distance(A, B):
+def subspace_distance(A: ArrayLike, B: ArrayLike) -> float:
     """Distance between the spans of the rows of A and of B, ``||P_A - P_B||_F / sqrt(2 k)``.
 
     ``P_A`` is the orthogonal projector on the span of the rows of A and k the larger of the two

@@ -34,13 +34,9 @@ class GaussNewtonFactor:
     @classmethod
     def of(cls, first: Tensor | None, rest: Tensor, damping: float, n_inputs: int) -> GaussNewtonFactor:
         """Factor the matrices plus ``damping`` times the identity."""
-        factors = []
-        for matrix in (first, rest):
-            if matrix is not None:
-                matrix.diagonal().add_(damping)
-                matrix = torch.linalg.cholesky(matrix)  # noqa: PLW2901
-            factors.append(matrix)
-        return cls(*factors, n_inputs)
+        for matrix in (rest,) if first is None else (first, rest):
+            matrix.diagonal().add_(damping)
+        return cls(None if first is None else torch.linalg.cholesky(first), torch.linalg.cholesky(rest), n_inputs)
 
     def _apply(self, vector: Tensor, solve) -> Tensor:
         if self.first is None:

@@ -48,7 +48,8 @@ class ListedPairDistortion:
 
     def at(self, t: float) -> "ListedPairDistortion":
         """Return the same pairs at another exponent."""
-        return ListedPairDistortion(*self._given, t, self._offset)
+        points, first, second, inverse, n_components = self._given
+        return ListedPairDistortion(points, first, second, inverse, n_components, t, self._offset)
 
     def ratios(self, maps: Tensor) -> Tensor:
         """Return ``q`` of the listed pairs."""

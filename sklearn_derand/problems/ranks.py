@@ -97,7 +97,7 @@ class Ranks:
 
     def broadcast(self, array: np.ndarray | None, source: int) -> np.ndarray:
         """Return an array that one rank holds, on all of them."""
-        if self.size == 1:
+        if self.size == 1 and array is not None:
             return array
         shape, dtype = self.objects(None if array is None else (array.shape, array.dtype.str))[source]
         own = torch.empty(shape, dtype=getattr(torch, np.dtype(dtype).name), device=self.device)
@@ -173,10 +173,13 @@ class Ranks:
     def _silent(self) -> list[int]:
         """Call the roll through the store that the ranks met at; empty where all answer, or the store is lost."""
         deadline = time.monotonic() + ROLL_CALL
+        group = dist.group.WORLD
+        if group is None:
+            return []
         try:
-            store = dist.group.WORLD.get_group_store()
+            store = group.get_group_store()
             store.set(f"sklearn_derand/present/{self.rank}", "yes")
-        except (RuntimeError, AttributeError):
+        except RuntimeError:
             return []
         silent = []
         for rank in range(self.size):

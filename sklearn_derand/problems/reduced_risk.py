@@ -68,10 +68,11 @@ class ReducedRisk:
 
     def complete(self, kept: Tensor) -> Tensor:
         """Return all parameters, the last layer at its minimiser."""
-        if self._solved is None or not torch.equal(self._solved[0], kept):
-            with torch.no_grad():
-                self._solve(kept, self._last_hidden(kept))
-        return torch.cat([kept, self._solved[1]])
+        if self._solved is not None and torch.equal(self._solved[0], kept):
+            return torch.cat([kept, self._solved[1]])
+        with torch.no_grad():
+            last = self._solve(kept, self._last_hidden(kept))
+        return torch.cat([kept, last])
 
     def value(self, kept: Tensor) -> Tensor:
         """Evaluate the reduced risk; its gradient needs no derivative of the minimiser."""

@@ -1,6 +1,7 @@
 """Claims, and what became of them."""
 
 from dataclasses import dataclass
+from typing import SupportsFloat
 
 
 @dataclass(frozen=True)
@@ -58,25 +59,33 @@ class Verification:
         return "\n".join(lines)
 
 
-def equal(name: str, claimed, recomputed, *, rtol=1e-9, atol=1e-12, note="") -> Claim:
+def equal(
+    name: str,
+    claimed: SupportsFloat,
+    recomputed: SupportsFloat,
+    *,
+    rtol: float = 1e-9,
+    atol: float = 1e-12,
+    note: str = "",
+) -> Claim:
     """Claim that two numbers agree but for rounding."""
     claimed, recomputed = float(claimed), float(recomputed)
     same = claimed == recomputed or abs(claimed - recomputed) <= atol + rtol * abs(recomputed)
     return Claim(name, claimed, recomputed, bool(same), note)
 
 
-def at_least(name: str, larger, smaller, *, slack=0.0, note="") -> Claim:
+def at_least(name: str, larger: SupportsFloat, smaller: SupportsFloat, *, slack: float = 0.0, note: str = "") -> Claim:
     """Claim that the first number is not below the second."""
     larger, smaller = float(larger), float(smaller)
     return Claim(name, larger, smaller, bool(larger >= smaller - slack), note)
 
 
-def at_most(name: str, smaller, larger, *, slack=0.0, note="") -> Claim:
+def at_most(name: str, smaller: SupportsFloat, larger: SupportsFloat, *, slack: float = 0.0, note: str = "") -> Claim:
     """Claim that the first number is not above the second."""
     smaller, larger = float(smaller), float(larger)
     return Claim(name, smaller, larger, bool(smaller <= larger + slack), note)
 
 
-def skipped(name: str, claimed, note: str) -> Claim:
+def skipped(name: str, claimed: SupportsFloat, note: str) -> Claim:
     """Record a claim that was not attempted, and why."""
     return Claim(name, float(claimed), float("nan"), None, note)

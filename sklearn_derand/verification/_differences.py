@@ -27,7 +27,7 @@ def _slope(value, params, i, step):
 
 def hessian(slopes, params: np.ndarray) -> np.ndarray:
     """Differentiate a gradient by central differences of fourth order, at the steps where successive ones agree."""
-    best, least, previous = None, np.inf, None
+    best, least, previous = np.empty((0, 0)), np.inf, None
     for step in HESSIAN_STEPS:
         matrix = np.array([_slope(slopes, params, i, step * max(1.0, abs(params[i]))) for i in range(params.size)])
         if previous is not None:

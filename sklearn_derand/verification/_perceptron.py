@@ -74,7 +74,8 @@ class Perceptron:
         """Return the gradient in the weights and in the biases of each layer."""
         layers = self.forward(coefs, intercepts)
         error = self.weights[:, None] * self.loss_slope(layers[-1] + self.offset, self.targets)
-        in_coefs, in_intercepts = [], []
+        in_coefs: list[np.ndarray] = []
+        in_intercepts: list[np.ndarray] = []
         for i in range(len(coefs) - 1, -1, -1):
             below = self.activate(layers[i - 1]) if i else self.inputs
             in_coefs.insert(0, below.T @ error)

@@ -1,13 +1,21 @@
 """The one entry: which claims belong to which estimator."""
 
 import numpy as np
+from numpy.typing import ArrayLike
+from scipy import sparse
+from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_derand.verification import _cut, _embedding, _student
 from sklearn_derand.verification._claims import Verification, equal
 
 
-def verify(estimator, X, y=None, sample_weight=None) -> Verification:
+def verify(
+    estimator: BaseEstimator,
+    X: ArrayLike | sparse.sparray,
+    y: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
+) -> Verification:
     """Recompute every published number of a fitted estimator, in plain numpy and scipy.
 
     Nothing of what fitted it is used: no engine, no problem, no kernel of this package, only the arrays that the user

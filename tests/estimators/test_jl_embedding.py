@@ -101,7 +101,7 @@ def test_forms_of_input(dtype, form):
 
 def test_many_sparse_columns():
     """The span of n points has n - 1 dimensions; the map on the others is Gaussian, so new points are not lost."""
-    X = sparse.random_array((40, 20_000), density=0.002, format="csr", rng=np.random.default_rng(0))
+    X = sparse.random_array((40, 20_000), density=0.002, format="csr", random_state=np.random.default_rng(0))
     embedding = DerandJLEmbedding(n_components=20, random_state=0).fit(X)
     assert embedding.certificate_.holds
     assert embedding.distortion_ < 0.35 < 0.5 < embedding.distortion_bound_
@@ -207,7 +207,7 @@ def test_points_set_aside_choose_the_map():
 
 
 def test_points_set_aside_of_sparse_input():
-    X = sparse.random_array((24, 60), density=0.3, format="csr", rng=np.random.default_rng(0))
+    X = sparse.random_array((24, 60), density=0.3, format="csr", random_state=np.random.default_rng(0))
     sparse_fit = DerandJLEmbedding(n_components=6, validation_fraction=0.25, random_state=0).fit(X)
     assert sparse_fit.validation_distortion_ < 1.0
     images = X @ sparse_fit.components_.T

@@ -61,7 +61,7 @@ def test_honest_fits_hold_and_everything_was_checked(embedding, cut, student, sa
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_sparse_and_single_precision_embeddings_hold(dtype):
-    X = sp.random_array((20, 12), density=0.4, rng=np.random.default_rng(0), format="csr").astype(dtype)
+    X = sp.random_array((20, 12), density=0.4, random_state=np.random.default_rng(0), format="csr").astype(dtype)
     assert verify(DerandJLEmbedding(n_components=3, random_state=0).fit(X), X).holds
 
 

@@ -15,11 +15,13 @@ from sklearn.datasets import load_iris
 from sklearn.ensemble import StackingRegressor, VotingRegressor
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.model_selection import GridSearchCV, HalvingGridSearchCV, RandomizedSearchCV, cross_validate
+from sklearn.model_selection import GridSearchCV, HalvingGridSearchCV, ParameterGrid, RandomizedSearchCV, cross_validate
+from sklearn.neighbors import KNeighborsTransformer
 from sklearn.pipeline import FeatureUnion, make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from sklearn_derand import DerandJLEmbedding, DerandMaxCut, MultiIndexStudentRegressor
+from sklearn_derand.engine import Certificate
 
 RNG = np.random.RandomState(0)
 X = RNG.randn(60, 4)
@@ -80,12 +82,50 @@ def test_cached_pipeline_reuses_the_transformer(tmp_path):
     np.testing.assert_array_equal(pipeline.fit(FLOWERS, KINDS).predict(FLOWERS), first)
 
 
-@pytest.mark.parametrize("search", [GridSearchCV, HalvingGridSearchCV], ids=lambda search: search.__name__)
-def test_searches_find_the_best_of_a_pipeline(search):
-    pipeline = make_pipeline(StandardScaler(), _student())
-    grid = {"multiindexstudentregressor__alpha": [0.01, 10.0]}
-    found = search(pipeline, grid, cv=2).fit(X, Y)
-    assert found.best_params_["multiindexstudentregressor__alpha"] == 0.01
+@pytest.mark.parametrize(("estimator", "data"), FITS, ids=IDS)
+def test_skops_files_keep_the_fit_and_hold_no_code_but_two_classes(estimator, data):
+    skops = pytest.importorskip("skops.io")
+    fitted = clone(estimator).fit(*data)
+    file = skops.dumps(fitted)
+    classes = (Certificate, type(estimator))
+    assert skops.get_untrusted_types(data=file) == sorted(f"{c.__module__}.{c.__name__}" for c in classes)
+    assert _state(skops.loads(file, trusted=skops.get_untrusted_types(data=file))) == _state(fitted)
+
+
+def _reported(estimator, X, y=None):
+    """Score what a fit says of itself; a cut and an embedding have no other test set."""
+    return estimator.cut_value_ if hasattr(estimator, "cut_value_") else -estimator.distortion_
+
+
+EVERYTHING = [(np.arange(60), np.arange(60))]
+GRIDS = {
+    "student": (_student(), (X, Y), {"alpha": [0.01, 10.0]}, {"cv": 2}),
+    "embedding": (_embedding(), (X,), {"n_components": [3, 1]}, {"cv": EVERYTHING, "scoring": _reported}),
+    "cut": (_cut(), (WEIGHTS,), {"n_init": [1, 4]}, {"cv": EVERYTHING, "scoring": _reported}),
+}
+
+
+@pytest.mark.parametrize("name", GRIDS)
+@pytest.mark.parametrize("search", [GridSearchCV, RandomizedSearchCV], ids=lambda search: search.__name__)
+def test_searches_find_what_is_best_by_hand(search, name):
+    estimator, data, grid, settings = GRIDS[name]
+    drawn = {"n_iter": 2, "random_state": 0} if search is RandomizedSearchCV else {}
+    found = search(clone(estimator), grid, **settings, **drawn).fit(*data)
+    by_hand = [clone(estimator).set_params(**parameters) for parameters in ParameterGrid(grid)]
+    scores = [cross_validate(one, *data, **settings)["test_score"].mean() for one in by_hand]
+    assert found.best_score_ == max(scores)
+    assert sorted(found.cv_results_["mean_test_score"]) == sorted(scores)
+    assert _state(found.best_estimator_) == _state(clone(estimator).set_params(**found.best_params_).fit(*data))
+
+
+def test_halving_searches_give_rows_to_the_student_and_starts_to_the_cut():
+    found = HalvingGridSearchCV(_student(), {"alpha": [0.01, 10.0]}, cv=2, random_state=0).fit(X, Y)
+    assert found.best_params_ == {"alpha": 0.01}
+    # Part of a graph is another problem: the resource of a cut is its starts.
+    resources = {"resource": "n_init", "min_resources": 1, "max_resources": 3}
+    found = HalvingGridSearchCV(_cut(), {"rank": [2, 3, 8]}, cv=EVERYTHING, scoring=_reported, **resources).fit(WEIGHTS)
+    assert found.n_resources_ == [1, 3]
+    assert found.best_score_ == found.best_estimator_.cut_value_
 
 
 def test_randomised_search_draws_alpha():
@@ -93,12 +133,12 @@ def test_randomised_search_draws_alpha():
     assert 1e-2 <= found.best_params_["alpha"] <= 1e-1
 
 
-def test_two_processes_search_to_the_same_bits_as_one():
-    pipeline = make_pipeline(_embedding(), Ridge())
-    grid = {"derandjlembedding__n_components": [1, 3]}
-    serial, parallel = (GridSearchCV(pipeline, grid, cv=2, n_jobs=n).fit(X, Y) for n in (1, 2))
+@pytest.mark.parametrize("name", GRIDS)
+def test_two_processes_search_to_the_same_bits_as_one(name):
+    estimator, data, grid, settings = GRIDS[name]
+    serial, parallel = (GridSearchCV(clone(estimator), grid, n_jobs=n, **settings).fit(*data) for n in (1, 2))
     np.testing.assert_array_equal(serial.cv_results_["mean_test_score"], parallel.cv_results_["mean_test_score"])
-    assert _state(serial.best_estimator_[0]) == _state(parallel.best_estimator_[0])
+    assert _state(serial.best_estimator_) == _state(parallel.best_estimator_)
 
 
 def test_starts_in_two_processes_give_the_same_bits_as_one():
@@ -106,21 +146,31 @@ def test_starts_in_two_processes_give_the_same_bits_as_one():
     assert _state(serial) == _state(parallel)
 
 
-def test_a_cut_is_tuned_by_what_it_reports():
-    everything = np.arange(len(WEIGHTS))
-    search = GridSearchCV(
-        _cut(),
-        {"n_init": [1, 4]},
-        scoring=lambda estimator, X, y=None: estimator.cut_value_,
-        cv=[(everything, everything)],
-    ).fit(WEIGHTS)
-    assert search.best_score_ == search.best_estimator_.cut_value_
-
-
-def test_cross_validation_scores_the_student():
+def test_cross_validation_scores_each_estimator():
     scores = cross_validate(_student(), X, Y, cv=3, return_estimator=True)
     assert scores["test_score"].mean() > 0.5
     assert all(estimator.certificate_.holds for estimator in scores["estimator"])
+    classifier = make_pipeline(_embedding(), LogisticRegression(max_iter=1000))
+    assert cross_validate(classifier, FLOWERS, KINDS, cv=3)["test_score"].mean() > 0.8
+    cut = _cut().fit(WEIGHTS)
+    assert cross_validate(_cut(), WEIGHTS, cv=EVERYTHING, scoring=_reported)["test_score"] == [cut.cut_value_]
+
+
+def test_a_search_slices_rows_and_columns_of_a_graph():
+    half = np.arange(30)
+    settings = {"cv": [(half, half)], "scoring": _reported, "return_estimator": True}
+    (cut,) = cross_validate(_cut(), WEIGHTS, **settings)["estimator"]
+    assert _state(cut) == _state(_cut().fit(WEIGHTS[:30, :30]))
+
+
+def test_cuts_end_pipelines_of_points_and_of_graphs():
+    points = make_pipeline(StandardScaler(), _cut(metric="euclidean"))
+    alone = _cut(metric="euclidean").fit(StandardScaler().fit_transform(FLOWERS))
+    np.testing.assert_array_equal(points.fit_predict(FLOWERS), alone.labels_)
+    symmetric = FunctionTransformer(lambda graph: graph.maximum(graph.T), accept_sparse=True)
+    neighbours = make_pipeline(KNeighborsTransformer(mode="distance", n_neighbors=5), symmetric, _cut())
+    assert set(neighbours.fit_predict(FLOWERS)) == {0, 1}
+    assert neighbours[-1].upper_bound_ >= neighbours[-1].cut_value_ > 0
 
 
 def test_columns_and_unions_carry_names():
@@ -130,6 +180,12 @@ def test_columns_and_unions_carry_names():
     columns = ColumnTransformer([("near", _embedding(), list("abc")), ("rest", "passthrough", ["d"])])
     names = columns.fit(frame).get_feature_names_out()
     assert list(names) == ["near__derandjlembedding0", "near__derandjlembedding1", "rest__d"]
+    columns = ColumnTransformer([("index", _student(), [0, 1]), ("near", _embedding(), [2, 3])])
+    assert list(columns.fit(X, Y).get_feature_names_out()) == [
+        "index__multiindexstudentregressor0",
+        "near__derandjlembedding0",
+        "near__derandjlembedding1",
+    ]
     union = FeatureUnion([("jl", _embedding()), ("index", _student())])
     assert union.fit_transform(X, Y).shape == (60, 3)
     assert len(union.get_feature_names_out()) == 3
@@ -172,11 +228,21 @@ def test_sample_weight_reaches_the_student_of_a_pipeline(routing):
     assert _state(pipeline[-1]) == _state(alone)
 
 
+def test_weights_pass_by_the_embedding_on_their_way_to_a_classifier():
+    weights = np.r_[np.ones(20), np.zeros(len(KINDS) - 20)]
+    images = _embedding().fit_transform(FLOWERS)
+    alone = LogisticRegression(max_iter=1000).fit(images, KINDS, sample_weight=weights)
+    with config_context(enable_metadata_routing=True):
+        classifier = LogisticRegression(max_iter=1000).set_fit_request(sample_weight=True)
+        pipeline = make_pipeline(_embedding(), classifier).fit(FLOWERS, KINDS, sample_weight=weights)
+    np.testing.assert_array_equal(pipeline[-1].coef_, alone.coef_)
+
+
 def test_search_routes_sample_weight_to_fit_and_score():
     weights = np.r_[np.ones(40), np.zeros(20)]
     with config_context(enable_metadata_routing=True):
         student = _student().set_fit_request(sample_weight=True).set_score_request(sample_weight=True)
-        search = GridSearchCV(student, {"alpha": [0.05]}, cv=[(np.arange(60), np.arange(60))])
+        search = GridSearchCV(student, {"alpha": [0.05]}, cv=EVERYTHING)
         search.fit(X, Y, sample_weight=weights)
     alone = _student().fit(X[:40], Y[:40])
     assert search.best_score_ == pytest.approx(alone.score(X[:40], Y[:40]), abs=1e-4)

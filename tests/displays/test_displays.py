@@ -131,3 +131,26 @@ def test_index_refuses_the_wrong_number_of_axes():
     _, ax = plt.subplots()
     with pytest.raises(ValueError, match="one Axes an index, 2; got 1"):
         IndexDisplay.from_estimator(student, X, np.zeros(4), ax=[ax])
+
+
+HISTORY = {"value": np.array([2.0, 1.0]), "gradient_norm": np.array([1.0, 1e-4])}
+DISPLAYS = {
+    DescentDisplay: {"history": HISTORY, "certificate": _certificate(True), "estimator_name": "Some"},
+    IndexDisplay: dict.fromkeys(("indices", "grid"), np.ones((1, 1))) | {"y": np.ones(1), "link": np.ones((1, 1))},
+    DistortionDisplay: {"ratios": {"map": np.array([0.9, 1.1])}, "eps": 0.2},
+    CutDisplay: {"labels": np.array([0, 1]), "weights": np.ones((2, 2)), "points": None, "value": 1, "upper_bound": 1},
+}
+
+
+@pytest.mark.parametrize("cls", DISPLAYS, ids=lambda cls: cls.__name__)
+def test_displays_keep_the_contract_of_scikit_learn(cls):
+    data = DISPLAYS[cls]
+    display = cls(**data)
+    assert vars(display) == data  # no work and no matplotlib before it is drawn
+    for _ in range(2):  # the same data may be drawn again, elsewhere
+        _, ax = plt.subplots()
+        assert display.plot(ax=ax) is display
+        (drawn,) = np.ravel(getattr(display, "axes_", getattr(display, "ax_", None)))
+        assert drawn is ax and display.figure_ is ax.figure
+    assert display.plot().figure_ is not ax.figure
+    assert {name: value for name, value in vars(display).items() if not name.endswith("_")} == data

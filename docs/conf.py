@@ -23,7 +23,8 @@ extensions = [
 root_doc = "index"
 templates_path = ["_templates"]
 exclude_patterns = ["_build", "gallery/**/*.py.md5", "sg_execution_times.rst"]
-nitpicky = False
+nitpicky = True  # every reference resolves, but those to other projects: their inventories are not downloaded
+nitpick_ignore_regex = [("py:.*", r"(sklearn|numpy|scipy|torch|matplotlib)\..*")]
 autosummary_generate = True
 autodoc_typehints = "none"
 numpydoc_show_class_members = False
@@ -42,7 +43,9 @@ html_theme_options = {
     "header_links_before_dropdown": 8,
     "pygments_light_style": "tango",
 }
-html_sidebars = {"index": [], "getting_started": [], "changes": []}
+html_sidebars = dict.fromkeys(
+    ("index", "getting_started", "benchmarks/index", "add_a_problem", "reliability", "changes"), []
+)
 
 sphinx_gallery_conf = {
     "examples_dirs": ["../examples"],

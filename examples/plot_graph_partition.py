@@ -2,45 +2,54 @@
 Cutting points and graphs
 =========================
 
-Two uses of :class:`~sklearn_derand.DerandMaxCut`: as a clusterer of points, where pairwise *distances* are the weights
-and far points go to different sides, and on a graph of one's own, where the answer comes with an upper bound.
+Two uses of :class:`~sklearn_derand.DerandMaxCut` on real data: as a clusterer of points, where pairwise *distances* are
+the weights and far points go to different sides, and on a graph, where the answer comes with an upper bound.
 """
 
+from importlib.resources import as_file, files
+
 import matplotlib.pyplot as plt
-import numpy as np
-from sklearn.datasets import make_blobs
+from sklearn.datasets import load_breast_cancer
 from sklearn.metrics import adjusted_rand_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_derand import DerandMaxCut
-from sklearn_derand.datasets import make_graph
+from sklearn_derand.datasets import read_graph
+from sklearn_derand.displays import CutDisplay
 
 # %%
-# Points: the default ``metric="euclidean"`` works as a step of a pipeline.
-X, y = make_blobs(150, centers=[[0, 0], [4, 3]], cluster_std=[1.0, 1.4], random_state=0)
+# Points
+# ------
+# The default ``metric="euclidean"`` works as the last step of a pipeline. 569 cell samples, 30 measurements of each;
+# the diagnosis is not shown to the fit.
+X, y = load_breast_cancer(return_X_y=True)
 pipeline = make_pipeline(StandardScaler(), DerandMaxCut(random_state=0))
 labels = pipeline.fit_predict(X)
-print(f"adjusted Rand index {adjusted_rand_score(y, labels):.3f}, gap to the bound {pipeline[-1].gap_:.2%}")
+points = pipeline[-1]
+print(f"{points.certificate_}")
+print(f"adjusted Rand index with the diagnosis {adjusted_rand_score(y, labels):.2f}")
+print(f"cut {points.cut_value_:.0f}, no cut above {points.upper_bound_:.0f}: within {points.gap_:.2%}")
 
 # %%
-# A graph: a triangulation with couplings of both signs, as in a spin glass. A networkx graph goes in through
-# ``networkx.to_scipy_sparse_array(graph)``.
-W = make_graph("planar", n_nodes=300, weights="signed", random_state=0)
-model = DerandMaxCut(metric="precomputed", random_state=0).fit(W)
-print(
-    f"cut {model.cut_value_:g}, no cut above {model.upper_bound_:g}, hyperplanes {model.expected_cut_:.1f} on average"
-)
+# A graph
+# -------
+# The 77 characters of *Les Miserables*; the weight of an edge is the number of chapters that two of them share. A
+# networkx graph goes in through ``networkx.to_scipy_sparse_array(graph)``.
+with as_file(files("sklearn_derand.datasets") / "data" / "les_miserables.txt") as path:
+    W = read_graph(path)
+graph = DerandMaxCut(metric="precomputed", random_state=0).fit(W)
+print(f"of a weight of {W.sum() / 2:.0f} at most {graph.upper_bound_:.0f} can be cut; cut are {graph.cut_value_:.0f}")
+print(f"random hyperplanes of the same relaxation cut {graph.expected_cut_:.1f} on average")
 
-figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4))
-left.scatter(*X.T, c=labels, cmap="coolwarm", s=15)
-left.set_title("points, by side")
-order = np.argsort(model.labels_, kind="stable")
-matrix = W.toarray()[np.ix_(order, order)]
-right.imshow(matrix, cmap="coolwarm", vmin=-1, vmax=1, interpolation="nearest")
-border = np.sum(model.labels_ == 0) - 0.5
-right.axhline(border, color="k", linewidth=0.8)
-right.axvline(border, color="k", linewidth=0.8)
-right.set_title("weights, by side: what is cut lies off the diagonal")
-figure.tight_layout()
+# %%
+# What is cut lies off the diagonal blocks. Points are drawn in their first two columns.
+figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.5), layout="constrained")
+CutDisplay.from_estimator(points, X, ax=left)
+CutDisplay.from_estimator(graph, W.toarray(), ax=right)
 plt.show()
+
+# %%
+# The cut is at least what the hyperplanes expect, and at most what the bound allows.
+assert graph.expected_cut_ <= graph.cut_value_ <= graph.upper_bound_
+assert points.expected_cut_ <= points.cut_value_ <= points.upper_bound_

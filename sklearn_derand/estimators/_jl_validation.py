@@ -250,7 +250,8 @@ def _starts(coordinates, k, seed):
         maps = coordinates.inside(rows)
         outside = rows - coordinates.to_features(maps)
         n_axes = min(round(share * k), coordinates.rank)
-        maps[:, :n_axes] = np.eye(k, n_axes)
+        # The sign of an axis is arbitrary; tied to the random rows it is the same in all splits, and so is the map.
+        maps[:, :n_axes] = np.eye(k, n_axes) * np.where(maps.diagonal()[:n_axes] < 0, -1.0, 1.0)
         yield maps, outside
     yield np.eye(k, coordinates.rank), np.zeros((k, d))
 

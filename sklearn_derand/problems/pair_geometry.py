@@ -53,6 +53,7 @@ class PairMoments:
         self._first = int(self.ranks.table(n_own)[: self.ranks.rank, 0].sum())
         rows = max(1, BLOCK // max(n, 1))
         self.blocks = [slice(start, min(start + rows, n_own)) for start in range(0, n_own, rows)]
+        self._uncounted = [torch.count_nonzero(inverse_distances[rows] == 0).item() for rows in self.blocks]
 
     def log_moment(self, images: Tensor, s: Tensor) -> Tensor:
         """Return ``log F`` as a 0-d tensor, differentiable twice in both arguments.
@@ -88,13 +89,19 @@ class PairMoments:
         right = torch.column_stack([images, one, squares])
         return torch.mm(left, right.T).mul_(self.inverse[rows]).sub_(self.valid[rows])
 
+    def _still_exponentials(self, change: Tensor, shift: float) -> tuple[Tensor, Tensor]:
+        """Return ``exp(e^+ - shift), exp(e^- - shift)`` without noise; pairs that do not count give ``exp(-shift)``."""
+        plus = torch.mul(change, self.t).sub_(shift).exp_()
+        if shift < LARGEST_RECIPROCAL:  # the two are reciprocal: one exponential serves both
+            return plus, torch.mul(plus, math.exp(2 * shift)).reciprocal_()
+        return plus, torch.mul(change, -self.t).sub_(shift).exp_()
+
     def _exponentials(self, change: Tensor, rows: slice, s: float, shift: float) -> tuple[Tensor, Tensor]:
         """Return ``exp(e^+ - shift), exp(e^- - shift)`` of the pairs that count."""
         alpha, gamma, _, _ = self._noise_terms(s)
         t, k = self.t, self.n_components
-        if s == 0.0 and shift < LARGEST_RECIPROCAL:  # the two are reciprocal: one exponential serves both
-            plus = torch.mul(change, t).sub_(shift).exp_()
-            minus = torch.mul(plus, math.exp(2 * shift)).reciprocal_()
+        if s == 0.0:
+            plus, minus = self._still_exponentials(change, shift)
             return plus.mul_(self.valid[rows]), minus.mul_(self.valid[rows])
         plus = torch.mul(change, t * alpha).add_(t * (alpha - 1) + k / 2 * math.log(alpha) - shift)
         minus = torch.mul(change, -t * gamma).add_(t * (1 - gamma) + k / 2 * math.log(gamma) - shift)
@@ -151,21 +158,24 @@ class PairMoments:
         images = self.ranks.gather(images)
         squares = images.square().sum(dim=1)
         slope_s, total, shift = 0.0, 0.0, -math.inf
-        for rows in self.blocks:
+        for b, rows in enumerate(self.blocks):
             change = self._change(images, squares, rows)
             top = self._largest_exponent(change, s)
             if top > shift:
                 old = math.exp(shift - top)
                 total, slope_s, shift = total * old, slope_s * old, top
                 slope *= old
-            plus, minus = self._exponentials(change, rows, s, shift)
-            sum_plus, sum_minus = plus.sum().item(), minus.sum().item()
-            total += sum_plus + sum_minus
-            if s != 0.0:
+            if s == 0.0:  # no mask: pairs that do not count pull by 0, and their share of the sum is known
+                plus, minus = self._still_exponentials(change, shift)
+                total += (plus.sum() + minus.sum()).item() - 2 * self._uncounted[b] * math.exp(-shift)
+                pull = plus.sub_(minus).mul_(self.inverse[rows])
+            else:
+                plus, minus = self._exponentials(change, rows, s, shift)
                 first = self._first_s(s)
+                total += (plus.sum() + minus.sum()).item()
                 slope_s += _average(plus, change, first[:2]) + _average(minus, change, first[2:])
-            alpha, gamma, _, _ = self._noise_terms(s)
-            pull = plus.mul_(alpha).sub_(minus, alpha=gamma).mul_(self.inverse[rows])
+                alpha, gamma, _, _ = self._noise_terms(s)
+                pull = plus.mul_(alpha).sub_(minus, alpha=gamma).mul_(self.inverse[rows])
             slope[rows] += _laplacian(pull, images, self._among_all(rows))
         shift, old, total, slope_s = self._combined(shift, total, slope_s)
         slope *= old

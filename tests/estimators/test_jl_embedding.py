@@ -354,6 +354,20 @@ def test_the_recipe_is_walked_again_with_all_points(monkeypatch):
     assert distortion == pytest.approx(np.mean(worst), rel=1e-9)
 
 
+def test_starts_do_not_depend_on_the_signs_of_axes():
+    coordinates = SpanCoordinates.of(DIGITS[:30])
+    signs = np.where(np.arange(coordinates.rank) % 3, 1.0, -1.0)
+    turned = dataclasses.replace(
+        coordinates, points=coordinates.points * signs, basis=coordinates.basis * signs[:, None]
+    )
+    for (one, outside), (other, same) in zip(
+        _jl_validation._starts(coordinates, 8, 0), _jl_validation._starts(turned, 8, 0), strict=True
+    ):
+        gram, again = (rows.T @ rows for rows in (coordinates.to_features(one), turned.to_features(other)))
+        np.testing.assert_allclose(gram, again, atol=1e-12)
+        np.testing.assert_allclose(outside, same, atol=1e-12)
+
+
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.DataDimensionalityWarning")
 @pytest.mark.parametrize("n_components", [6, 8])
 def test_new_points_of_an_isometry(n_components):

@@ -8,6 +8,7 @@ from sklearn.utils.validation import check_is_fitted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.lines import Line2D
     from matplotlib.patches import Rectangle
 
     from sklearn_derand.engine import Certificate
@@ -31,6 +32,9 @@ class DescentDisplay:
     ----------
     lines_ : dict of str to matplotlib Line2D
         One line a quantity.
+    bound_ : matplotlib Line2D
+        Marks how negative the curvature of the last point may be, beside the line of ``curvature_tol``; empty where the
+        bound is positive or not known.
     shade_ : matplotlib artist or None
         The stretch of accepted points, up to the certified one, whose gradient norm is within ``tol``.
     ax_ : matplotlib Axes
@@ -109,14 +113,25 @@ class DescentDisplay:
             positive = np.where(numbers > 0, numbers, np.nan)  # a logarithm has no zero: the line ends there
             (self.lines_[label],) = ax.plot(steps, positive, label=label, **(line_kwargs or {}))
         ax.axhline(self.certificate.tol, color="0.5", linestyle=":", label=f"tol = {self.certificate.tol:.0e}")
+        self.bound_ = self._draw_bound(ax, steps)
         self.shade_ = self._shade(ax, steps)
-        ax.set(yscale="log", xlabel="accepted step", ylabel="value, gradient norm, noise")
+        ax.set(yscale="log", xlabel="accepted step", ylabel="value, gradient norm, noise, curvature")
         name = f"{self.estimator_name}: " if self.estimator_name else ""
         verdict = "certified" if self.certificate.holds else "not certified"
         ax.set_title(f"{name}{verdict}, smallest curvature >= {self.certificate.min_eigenvalue_bound:.1e}")
         ax.legend()
         self.ax_, self.figure_ = ax, ax.figure
         return self
+
+    def _draw_bound(self, ax: "Axes", steps: np.ndarray) -> "Line2D":
+        """Draw how negative the curvature may be, which is nothing where its lower bound is positive."""
+        allowed = self.certificate.curvature_tol
+        ax.axhline(allowed, color="0.5", linestyle="--", label=f"curvature_tol = {allowed:.0e}")
+        negative = -self.certificate.min_eigenvalue_bound
+        shown = 0 < negative < np.inf
+        place, label = ([steps[-1]], [negative]) if shown else ([], []), "negative curvature, at most"
+        (marker,) = ax.plot(*place, "v", color="C3", label=label if shown else "_nolegend_")
+        return marker
 
     def _shade(self, ax: "Axes", steps: np.ndarray) -> "Rectangle | None":
         if not self.certificate.holds:

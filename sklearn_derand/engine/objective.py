@@ -32,7 +32,7 @@ class Objective(Protocol):
         The number of terms, and the objective of those in ``indices`` (distinct, int64, on the CPU), so scaled that its
         value and gradient are unbiased for these over uniformly drawn indices: the sum of the chosen terms times
         ``n_terms / len(indices)``, and any penalty whole. It may offer ``parts`` in turn. This is what
-        ``minimize(batch_size=...)`` descends on at first; see :mod:`sklearn_derand.engine.growing_batches`.
+        ``minimize(batch_size=...)`` descends on at first; see ``engine.growing_batches``.
 
     The engine does not verify that ``value`` is smooth everywhere; the certificate compares it with its own
     gradient near the point that it certifies, no more.

@@ -27,8 +27,8 @@ class _Stub(BaseEstimator):
         """Nothing."""
 
 
-def _certificate(holds):
-    return SimpleNamespace(tol=1e-3, holds=holds, min_eigenvalue_bound=-1e-4)
+def _certificate(holds, bound=-1e-4):
+    return SimpleNamespace(tol=1e-3, curvature_tol=1e-2, holds=holds, min_eigenvalue_bound=bound)
 
 
 def test_descent_lines_hold_the_history_and_shade_only_what_is_certified():
@@ -39,6 +39,13 @@ def test_descent_lines_hold_the_history_and_shade_only_what_is_certified():
     assert np.isnan(display.lines_["value above its end"].get_ydata()[-1])
     assert display.shade_.get_x() == 1.5  # from step 2 on the gradient norm is within tol
     assert DescentDisplay(history=history, certificate=_certificate(False)).plot().shade_ is None
+
+
+def test_descent_marks_how_negative_the_curvature_may_be():
+    history = {"value": np.array([3.0, 2.0, 1.5]), "gradient_norm": np.array([1.0, 0.1, 1e-4])}
+    for bound, marks in [(-1e-4, [(2, 1e-4)]), (0.5, []), (-np.inf, [])]:
+        display = DescentDisplay(history=history, certificate=_certificate(True, bound)).plot()
+        assert [tuple(mark) for mark in display.bound_.get_xydata()] == marks
 
 
 def test_descent_draws_noise_where_known_and_on_the_axes_given():

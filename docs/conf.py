@@ -66,7 +66,10 @@ def _inline(translator, node):
 
 
 def _block(translator, node):
-    translator.body.append(f'<div class="math-block">{convert(node.astext(), display="block")}</div>')
+    formula = node.astext()
+    if "&" in formula:
+        formula = rf"\begin{{split}}{formula}\end{{split}}"
+    translator.body.append(f'<div class="math-block">{convert(formula, display="block")}</div>')
     raise nodes.SkipNode
 
 

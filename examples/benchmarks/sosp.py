@@ -3,11 +3,17 @@
 Every method starts at an exact strict saddle and is to reach ``||grad f|| <= 1e-5`` with no curvature below ``-1e-3``,
 and to know it. Peers neither leave the saddle nor issue a certificate, so they are lent the loop that ours has: the
 certificate says that the start is a saddle, a random kick of length 1e-3 leaves it, the peer descends, the certificate
-examines where it ends. ``CPU s`` is that whole task, ``descent`` is what is left of it without the certificates.
-What each peer says of the saddle itself, where all of them stop, is in the last column. Whether the end point is what
-it should be is checked apart from all of this, untimed, by a Cholesky factorisation of the dense Hessian plus 1e-3 I.
+examines where it ends, and where that is a saddle again all is repeated. Plain gradient descent in this loop is
+perturbed gradient descent (Jin et al. 2017) with the certificate in place of its own, dearer test of a failed episode.
+Where shrinking a point that lies beyond three times the norm of the start does not raise ``f``, the descent goes on
+from there: far out on a scale-invariant objective every derivative is small, and a certificate void.
 
-    python examples/benchmarks/sosp.py [--only NAME ...] [--methods NAME ...] [--limit SECONDS] [--repeats N]
+``CPU s`` is the whole task, ``descent`` is what is left of it without the certificates. Each line is the median run of
+``--kicks`` different kicks (for ours: random states). What each peer says of the saddle itself, where all of them stop,
+is in the last column. Whether the end point is what it should be is checked apart from all of this, untimed, by a
+Cholesky factorisation of the dense Hessian plus 1e-3 I.
+
+    python examples/benchmarks/sosp.py [--only NAME ...] [--methods NAME ...] [--limit SECONDS] [--kicks N]
 
 One thread, float64. pytorch-minimize is compared where it is installed.
 """
@@ -18,6 +24,7 @@ import os
 import time
 import warnings
 from dataclasses import dataclass, field
+from functools import partial
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -27,13 +34,17 @@ import scipy.linalg
 import scipy.optimize
 import torch
 
-from sklearn_derand.engine import LBFGS, certify, minimize
+from sklearn_derand.engine import LBFGS, MetricLBFGS, certify, minimize
+from sklearn_derand.problems.gauss_newton import gauss_newton_factor
+from sklearn_derand.problems.losses import squared_error
+from sklearn_derand.problems.multi_index import StudentRisk
+from sklearn_derand.problems.student_network import StudentNetwork
 
 TOL, CURVATURE_TOL = 1e-5, 1e-3
 KICK = 1e-3
 
 
-# Landscapes: name -> (f, strict saddle).
+# Landscapes: name -> (f, strict saddle), and for a student a solver that knows its Gauss-Newton matrix.
 
 
 def _normal(*shape, seed):
@@ -59,11 +70,11 @@ def matrix_factorisation(rows=60, columns=50, rank=5):
     return f, torch.zeros((rows + columns) * rank, dtype=torch.float64)
 
 
-def burer_monteiro(n=200, rank=21):
+def burer_monteiro(n=200, rank=21, penalty=0.0):
     """The rank-21 relaxation of MAXCUT on G(200, 0.1), from all vectors equal.
 
-    The lengths of the vectors do not matter to it, so that going far out makes every derivative small. A penalty that
-    is zero at unit lengths takes that way to a void certificate from everyone; the minimum is the same.
+    The lengths of the vectors do not matter to it, so that going far out makes every derivative small. With a
+    ``penalty``, which is zero at unit lengths, that way is closed; the minimum is the same.
     """
     draws = torch.rand(n, n, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
     weights = (draws < 0.1).double().triu(1)
@@ -73,7 +84,8 @@ def burer_monteiro(n=200, rank=21):
         vectors = p.view(n, rank)
         lengths = vectors.norm(dim=1, keepdim=True)
         vectors = vectors / lengths
-        return (vectors * (weights @ vectors)).sum() / 4 + (lengths.square() - 1).square().sum() / 4
+        value = (vectors * (weights @ vectors)).sum() / 4
+        return value + penalty * (lengths.square() - 1).square().sum() if penalty else value
 
     start = torch.zeros(n, rank, dtype=torch.float64)
     start[:, 0] = 1.0
@@ -88,17 +100,22 @@ def student(weight_decay=1e-3, n=1000, d=50, hidden=50):
     cut = d * hidden
 
     def f(p):
-        first, bias, last = p[:cut].view(d, hidden), p[cut : cut + hidden], p[cut + hidden : cut + 2 * hidden]
-        residual = torch.tanh(inputs @ first + bias) @ last + p[-1] - target
+        first, bias, last = p[:cut].view(hidden, d), p[cut : cut + hidden], p[cut + hidden : cut + 2 * hidden]
+        residual = torch.tanh(inputs @ first.T + bias) @ last + p[-1] - target
         return 0.5 * residual.square().mean() + 0.5 * weight_decay * p.square().sum()
 
-    return f, torch.zeros(cut + 2 * hidden + 1, dtype=torch.float64)
+    network = StudentNetwork(n_inputs=d, n_outputs=1, hidden_layer_sizes=(hidden,))
+    weights = torch.full((n,), 1 / n, dtype=torch.float64)
+    risk = StudentRisk(network, inputs, target[:, None], weights, squared_error, weight_decay / 2, weight_decay / 2)
+    metric = MetricLBFGS(partial(gauss_newton_factor, risk, damping=1e-2))
+    return f, torch.zeros(cut + 2 * hidden + 1, dtype=torch.float64), metric
 
 
 LANDSCAPES = {
     "phase": phase_retrieval,
     "factorisation": matrix_factorisation,
     "maxcut": burer_monteiro,
+    "maxcut-penalty": partial(burer_monteiro, penalty=0.25),
     "student": student,
     "student-1e-4": lambda: student(1e-4),
 }
@@ -232,7 +249,7 @@ def adam_with_noise(rate):
 
 
 def gradient_descent(step):
-    """Descend by constant steps; the one kick off the saddle is lent to it as to every peer, and no other follows."""
+    """Descend by constant steps."""
 
     def run(oracle, start):
         p = start.clone()
@@ -251,38 +268,28 @@ if importlib.util.find_spec("torchmin") is not None:
 PEERS |= {
     "torch LBFGS": [torch_lbfgs],
     "Adam with noise": [adam_with_noise(rate) for rate in (1e-1, 1e-2, 1e-3)],
-    "GD after one kick": [gradient_descent(step) for step in (1.0, 0.3, 0.1, 0.03, 0.01)],
+    "perturbed GD": [gradient_descent(step) for step in (1.0, 0.3, 0.1, 0.03, 0.01)],
 }
 OURS = {"lbfgs": "lbfgs", "trust_region": "trust_region", "lbfgs, plain": LBFGS(products=0)}
 
 
 @dataclass
-class Row:
-    """One line of a table."""
+class Run:
+    """One run of a method."""
 
-    method: str
     seconds: float
     descent: float
     counts: str
     value: float = float("nan")
     verified: str = "-"
-    at_saddle: str = ""
     end: torch.Tensor = field(default=None, repr=False)
 
 
-def run_ours(f, start, solver, repeats):
-    seconds, apart = [], []
-    for _ in range(repeats):
-        began = time.process_time()
-        solution = minimize(f, start, solver=OURS[solver], tol=TOL, curvature_tol=CURVATURE_TOL, random_state=0)
-        seconds.append(time.process_time() - began)
-        first, last = examined(f, start), examined(f, solution.params)
-        apart.append(first[1] + last[1])
-    said = "certified" if first[0].holds else f"saddle: {first[0].min_eigenvalue:.2g}"
-    verified = verify(f, solution.params) if solution.certificate.holds else "not certified"
-    counts = f"{solution.n_fev}/{solution.n_hvp}"
-    total = min(seconds)
-    return Row("ours, " + solver, total, total - min(apart), counts, solution.value, verified, said)
+def median(f, runs):
+    """Return the median run, its end verified; those beside it are taken at their certificates' word."""
+    run = sorted(runs, key=lambda run: run.seconds)[len(runs) // 2]
+    run.verified = run.verified if run.end is None else verify(f, run.end)
+    return run
 
 
 def examined(f, params):
@@ -292,31 +299,49 @@ def examined(f, params):
     return certificate, time.process_time() - began
 
 
-def run_peer(f, start, name, variants, limit, repeats):
-    said = at_the_saddle(f, start, variants[0])
-    kicked = start + KICK * torch.nn.functional.normalize(_normal(start.numel(), seed=7), dim=0)
-    best = None
-    for variant in variants:
-        for _ in range(repeats):
-            oracle = Oracle(f, min(limit, best.descent) if best else limit)
-            began = time.process_time()
-            try:
-                end, _ = variant(oracle, kicked)
-            except Enough:
-                end = oracle.best
-            except OutOfTime:
-                break
-            descent = time.process_time() - began - oracle.aside
-            (first, before), (last, after) = examined(f, start), examined(f, end)
-            if best is None or (last.holds, -descent) > (best.verified == "", -best.descent):
-                counts = f"{oracle.n_fev}/{oracle.n_hvp + first.n_hvp + last.n_hvp}"
-                verdict = "" if last.holds else "not certified"
-                best = Row(name, descent + before + after, descent, counts, last.value, verdict, said)
-                best.end = end
-    if best is None:
-        return Row(name, float("inf"), float("inf"), f"> {limit:.0f} s", at_saddle=said)
-    best.verified = best.verified or verify(f, best.end)
-    return best
+def run_ours(f, start, solver, seed):
+    began = time.process_time()
+    solution = minimize(f, start, solver=solver, tol=TOL, curvature_tol=CURVATURE_TOL, random_state=seed)
+    seconds = time.process_time() - began
+    apart = examined(f, start)[1] + examined(f, solution.params)[1]
+    counts = f"{solution.n_fev}/{solution.n_hvp}"
+    if not solution.certificate.holds:
+        return Run(float("inf"), seconds - apart, counts, solution.value, "not certified")
+    return Run(seconds, seconds - apart, counts, solution.value, end=solution.params)
+
+
+def run_peer(f, start, variant, seed, limit):
+    """Kick, descend, examine, until the certificate holds."""
+    oracle, point, descent, certificates, products = Oracle(f, limit), start, 0.0, 0.0, 0
+    for kick in range(20):
+        certificate, seconds = examined(f, point)
+        certificates, products = certificates + seconds, products + certificate.n_hvp
+        if certificate.holds:
+            counts = f"{oracle.n_fev}/{oracle.n_hvp + products}"
+            return Run(descent + certificates, descent, counts, certificate.value, end=point)
+        if certificate.min_eigenvalue > -CURVATURE_TOL:
+            break  # short of the gradient norm, and no saddle: the peer gave up
+        direction = torch.nn.functional.normalize(_normal(start.numel(), seed=7 + 100 * seed + kick), dim=0)
+        began, aside = time.process_time(), oracle.aside
+        try:
+            point = descend(oracle, variant, point + KICK * direction, 3 * max(1.0, start.norm().item()))
+        except OutOfTime:
+            return Run(float("inf"), float("inf"), f"> {limit:.0f} s")
+        descent += time.process_time() - began - (oracle.aside - aside)
+    return Run(float("inf"), descent, f"{oracle.n_fev}/{oracle.n_hvp + products}", certificate.value, "not certified")
+
+
+def descend(oracle, variant, point, reach):
+    """Let a peer descend, and again from nearer where it went far out for nothing."""
+    while True:
+        try:
+            point, _ = variant(oracle, point)
+        except Enough:
+            point = oracle.best
+        nearer = point * (reach / 3 / max(reach / 3, point.norm().item()))
+        if point.norm().item() <= reach or oracle.f(nearer).item() > oracle.f(point).item() + 1e-12:
+            return point
+        point = nearer
 
 
 def at_the_saddle(f, start, variant):
@@ -333,8 +358,6 @@ def at_the_saddle(f, start, variant):
 
 def verify(f, params):
     """Say whether the end point is what it should be: gradient, and Cholesky of the dense Hessian plus tau I."""
-    if params is None:
-        return "-"
     leaf = params.detach().requires_grad_()
     (gradient,) = torch.autograd.grad(f(leaf), leaf, create_graph=True)
     rows = [torch.autograd.grad(gradient, leaf, row, retain_graph=True)[0] for row in torch.eye(len(leaf)).double()]
@@ -352,31 +375,47 @@ def main():
     parser.add_argument("--only", nargs="+", choices=LANDSCAPES, default=list(LANDSCAPES))
     parser.add_argument("--methods", nargs="+", help="only methods whose name contains one of these")
     parser.add_argument("--limit", type=float, default=40.0, help="CPU seconds allowed to one method (default 40)")
-    parser.add_argument("--repeats", type=int, default=3, help="best of this many where one takes under 2 s")
+    parser.add_argument("--kicks", type=int, default=3, help="runs of which the median is shown (default 3)")
+    parser.add_argument("--first-kick", type=int, default=0, help="number of the first kick or random state")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     if importlib.util.find_spec("torchmin") is None:
         print("pytorch-minimize is not installed and is left out.")
-    chosen = [*("ours, " + solver for solver in OURS), *PEERS]
-    if arguments.methods:
-        chosen = [name for name in chosen if any(part in name for part in arguments.methods)]
     minimize(lambda p: p.square().sum(), torch.ones(100, dtype=torch.float64))  # loads what torch loads late
     for landscape in arguments.only:
-        f, start = LANDSCAPES[landscape]()
+        f, start, *metric = LANDSCAPES[landscape]()
+        methods = {"ours, " + name: solver for name, solver in OURS.items()}
+        methods |= dict(zip(["ours, Gauss-Newton"], metric, strict=False)) | PEERS
         print(f"\n{landscape}: n = {start.numel()}, f at the saddle {f(start).item():.6g}", flush=True)
         heads = f"{'CPU s':>8s} {'descent':>8s} {'f, g / Hv':>12s} {'f':>14s} {'verified':>14s}"
         print(f"{'method':22s} {heads}  at the saddle")
-        repeats = 1 if landscape.startswith("student") else arguments.repeats
-        for name in chosen:
-            if name in PEERS:
-                row = run_peer(f, start, name, PEERS[name], arguments.limit, repeats)
-            else:
-                row = run_ours(f, start, name.removeprefix("ours, "), repeats)
+        for name, method in methods.items():
+            if arguments.methods and not any(part in name for part in arguments.methods):
+                continue
+            run, said = compare(f, start, method, arguments)
             print(
-                f"{row.method:22s} {row.seconds:8.3f} {row.descent:8.3f} {row.counts:>12s} {row.value:14.8g} "
-                f"{row.verified:>14s}  {row.at_saddle}", flush=True,
+                f"{name:22s} {run.seconds:8.3f} {run.descent:8.3f} {run.counts:>12s} {run.value:14.8g} "
+                f"{run.verified:>14s}  {said}", flush=True,
             )  # fmt: skip
+
+
+def compare(f, start, method, arguments):
+    """Return the median run of a method, and what it says of the saddle."""
+    seeds = range(arguments.first_kick, arguments.first_kick + arguments.kicks)
+    if not isinstance(method, list):
+        certificate, _ = examined(f, start)
+        said = "certified" if certificate.holds else f"saddle: {certificate.min_eigenvalue:.2g}"
+        return median(f, [run_ours(f, start, method, seed) for seed in seeds]), said
+    said = at_the_saddle(f, start, method[0])
+    runs, limit = {}, arguments.limit
+    for variant in method:  # of several step sizes the best one in hindsight
+        runs[variant] = run_peer(f, start, variant, seeds[0], limit)
+        limit = min(limit, 1.0 + runs[variant].seconds)
+    best = min(method, key=lambda variant: runs[variant].seconds)
+    if runs[best].seconds == float("inf"):
+        return runs[best], said
+    return median(f, [runs[best], *(run_peer(f, start, best, seed, arguments.limit) for seed in seeds[1:])]), said
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from sklearn_derand.engine.objective import Objective, as_objective, initial_par
 from sklearn_derand.engine.perturbed_gradient import PerturbedGradient
 from sklearn_derand.engine.solution import Solution, Status
 from sklearn_derand.engine.solver import Point, Progress, Solver
+from sklearn_derand.engine.tensors import norm
 from sklearn_derand.engine.trust_region import TrustRegion
 
 logger = logging.getLogger(__name__)
@@ -194,10 +195,10 @@ class _Run:
     def _pull_back(self, point: Point, first: Point, progress: Progress) -> Point:
         # A scale-invariant objective looks flat far out: its Hessian falls as the inverse square of the norm, and a
         # saddle there would pass. Scaling back to the norm of the start costs such an objective nothing.
-        norm, reach = point.params.norm().item(), 10 * max(1.0, first.params.norm().item())
-        if norm <= reach:
+        length, home = norm(point.params), max(1.0, norm(first.params))
+        if length <= 3 * home:
             return point
-        nearer = Point.at(self.derivatives, point.params * (0.1 * reach / norm))
+        nearer = Point.at(self.derivatives, point.params * (home / length))
         if not (nearer.finite and nearer.value <= point.value + point.rounding):
             return point
         nearer.status = progress.accept(nearer)

@@ -1,5 +1,6 @@
 """A limited-memory inverse Hessian whose initial matrix may hold a part of the spectrum exactly."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -63,99 +64,106 @@ def deflation(product: Callable[[Tensor], Tensor], gradient: Tensor, n_products:
 
 
 class InverseHessian:
-    """``H = H0 + [S, H0 Y] M [S, H0 Y]'`` in a ring of ``memory`` pairs, ``H0 = A + gamma B``.
+    """``H = H0 + [S, H0 Y] M [S, H0 Y]'`` of the last ``memory`` pairs, ``H0 = A + gamma B``.
 
     ``A`` and ``B`` are the two parts of ``Deflation.split``; without one ``A = 0`` and ``B = I``. ``gamma`` is
-    the usual ``s'By / y'By`` of the last pair.
+    the usual ``s'By / y'By`` of the last pair. The pairs are a window of rows that moves through arrays of twice its
+    length: one contiguous matrix without a copy for each step. What is of order ``memory`` is numpy's, whose calls
+    cost a fraction of torch's.
     """
 
     def __init__(self, memory: int, like: Tensor):
         self._memory = memory
-        self._changes = like.new_zeros((memory, like.numel()))
-        self._deflation: Deflation | None = None
-        self._pairs = like.new_zeros((2, memory, like.numel()))  # S and B Y, and with a deflation A Y
-        self._grams = np.zeros((2, memory, memory))  # S'Y and Y'BY, and with a deflation Y'AY
-        self._order: list[int] = []
+        self._steps = like.new_empty((2 * memory, like.numel()))  # S
+        self._changes = torch.empty_like(self._steps)  # Y
+        self._window = slice(0, 0)
+        self.deflate(None)
 
     @property
     def is_identity(self) -> bool:
         """Whether nothing has been learnt."""
-        return not self._order and self._deflation is None
+        return self._window.stop == 0 and self._deflation is None
 
     def clear(self) -> None:
         """Forget everything."""
-        self._order = []
+        self._window = slice(0, 0)
         self.deflate(None)
 
     def deflate(self, found: Deflation | None) -> None:
         """Take in another initial matrix, and keep the pairs."""
-        self._deflation = found
-        blocks = [self._pairs[0], self._changes]
+        self._deflation, window = found, self._window
+        self._images = [self._changes]  # B Y, and with a deflation A Y
         if found is not None:
-            settled, rest = found.split(self._changes)
-            blocks = [self._pairs[0], rest, settled]
-        self._pairs = torch.stack(blocks)
-        self._grams = (self._pairs @ self._changes.T).cpu().numpy()
+            self._images = [torch.empty_like(self._changes) for _ in range(2)]
+            self._images[1][window], self._images[0][window] = found.split(self._changes[window])
+        self._grams = np.zeros((1 + len(self._images), 2 * self._memory, 2 * self._memory))  # S'Y, Y'BY, Y'AY
+        for gram, block in zip(self._grams, [self._steps, *self._images], strict=True):
+            gram[window, window] = (block[window] @ self._changes[window].T).cpu().numpy()
 
     def append(self, step: Tensor, change: Tensor) -> None:
         """Take in a pair, unless its curvature is not safely positive."""
         curvature = torch.dot(step, change).item()
-        if not curvature > 1e-14 * step.norm().item() * change.norm().item():
+        lengths = torch.dot(step, step).item() * torch.dot(change, change).item()
+        if not curvature > 1e-14 * math.sqrt(lengths):
             return
-        slot = self._order.pop(0) if len(self._order) == self._memory else len(self._order)
-        self._order.append(slot)
-        self._changes[slot] = change
-        self._pairs[0, slot] = step
-        if self._deflation is None:
-            self._pairs[1, slot] = change
-        else:
-            self._pairs[2, slot], self._pairs[1, slot] = self._deflation.split(change)
-        products = self._times(change)
-        self._grams[:, :, slot] = products
-        self._grams[1:, slot, :] = products[1:]
+        if self._window.stop == len(self._steps):
+            self._rewind()
+        slot = self._window.stop
+        self._window = slice(max(0, slot + 1 - self._memory), slot + 1)
+        self._steps[slot], self._changes[slot] = step, change
+        if self._deflation is not None:
+            self._images[1][slot], self._images[0][slot] = self._deflation.split(change)
+        for gram, products in zip(self._grams, self._times(change), strict=True):
+            gram[self._window, slot] = products
+        self._grams[1:, slot, self._window] = self._grams[1:, self._window, slot]
 
-    def _times(self, vector: Tensor) -> np.ndarray:
-        """Return the products of all blocks with a vector, one row a block."""
-        flat = self._pairs.view(-1, self._pairs.shape[2]) @ vector
-        return flat.cpu().numpy().reshape(-1, self._memory)
+    def _rewind(self) -> None:
+        """Move all pairs but the oldest to the beginning of the arrays."""
+        kept, old = slice(0, self._memory - 1), slice(self._memory + 1, 2 * self._memory)
+        for block in {id(block): block for block in (self._steps, self._changes, *self._images)}.values():
+            block[kept] = block[old]
+        self._grams[:, kept, kept] = self._grams[:, old, old]
+        self._window = kept
+
+    def _times(self, vector: Tensor) -> list[np.ndarray]:
+        """Return the products of all blocks with a vector."""
+        return [torch.mv(block[self._window], vector).cpu().numpy() for block in (self._steps, *self._images)]
 
     def direction(self, gradient: Tensor) -> Tensor:
         """Return ``-H gradient``."""
         settled, rest = (None, gradient) if self._deflation is None else self._deflation.split(gradient)
-        gamma, weights = 1.0, None
-        if self._order:
+        gamma, weights = 1.0, list[np.ndarray]()
+        if self._window.stop:
             gamma, weights = self._weights(gradient)
         elif self._deflation is not None:
             gamma = 1.0 / self._deflation.curvatures.min().item()
-        out = gamma * rest
+        out = torch.mul(rest, -gamma)
         if settled is not None:
-            out += settled
-        if weights is not None:
-            flat = torch.as_tensor(weights.reshape(-1), dtype=gradient.dtype).to(gradient.device)
-            out += flat @ self._pairs.view(-1, self._pairs.shape[2])
-        return -out
+            out -= settled
+        for block, weight in zip((self._steps, *self._images), weights, strict=False):
+            out.addmv_(block[self._window].T, torch.as_tensor(weight, device=out.device), alpha=-1)
+        return out
 
-    def _weights(self, gradient: Tensor) -> tuple[float, np.ndarray]:
-        """Return ``gamma`` and the weights of all blocks in ``(H - H0) gradient``."""
-        order, last = self._order, self._order[-1]
-        gamma = 1.0
-        if self._grams[1, last, last] > 0:
-            gamma = self._scaling(last)
-        scales = np.array([gamma, 1.0])[: len(self._grams) - 1]  # of B and A in H0
-        grams = self._grams[:, order][:, :, order]
-        products = self._times(gradient)[:, order]
-        upper = grams[0]  # of which LAPACK reads the upper triangle alone
-        inner = dtrtrs(upper, products[0])[0]
-        middle = upper.diagonal() * inner + scales @ (grams[1:] @ inner - products[1:])
-        weights = np.zeros((len(self._grams), self._memory))
-        weights[0, order] = dtrtrs(upper, middle, trans=1)[0]
-        weights[1:, order] = -scales[:, None] * inner
-        return gamma, weights
+    def _weights(self, gradient: Tensor) -> tuple[float, list[np.ndarray]]:
+        """Return ``gamma`` and the weights of each block in ``(H - H0) gradient``."""
+        window = self._window
+        upper, *grams = self._grams[:, window, window]  # LAPACK reads the upper triangle alone
+        products, *images = self._times(gradient)
+        gamma = self._scaling(window.stop - 1)
+        inner = dtrtrs(upper, products)[0]
+        middle = upper.diagonal() * inner
+        weights = []
+        for scale, gram, image in zip((gamma, 1.0), grams, images, strict=False):  # B and A in H0
+            middle += scale * (gram @ inner - image)
+            weights.append(-scale * inner)
+        return gamma, [dtrtrs(upper, middle, trans=1)[0], *weights]
 
     def _scaling(self, last: int) -> float:
-        # s'By: B is symmetric and, as a projection, may take away most of the pair.
-        along = torch.dot(self._pairs[0, last], self._pairs[1, last]).item()
-        gamma = along / self._grams[1, last, last]
-        if gamma > 0:
-            return gamma
-        return 1.0 if self._deflation is None else 1.0 / self._deflation.curvatures.min().item()
+        below = self._grams[1, last, last]
+        if not below > 0:
+            return 1.0
+        if self._deflation is None:
+            return self._grams[0, last, last] / below
+        # B is a projection and may take away most of the pair.
+        gamma = torch.dot(self._steps[last], self._images[0][last]).item() / below
+        return gamma if gamma > 0 else 1.0 / self._deflation.curvatures.min().item()

@@ -1,5 +1,6 @@
 """Lanczos from a random start, with the bound that its polynomials prove; the theorem is in ``eigenvalue``."""
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -7,6 +8,8 @@ import torch
 from scipy.linalg import eigh_tridiagonal
 from scipy.special import betaincinv
 from torch import Tensor
+
+from sklearn_derand.engine.tensors import norm
 
 
 class Lanczos:
@@ -56,7 +59,6 @@ class Lanczos:
         basis = self._basis[: k + 1]
         vector = self._product(basis[k])
         self.n_products += 1
-        self._scale = max(self._scale, vector.norm().item())
         alpha = torch.dot(basis[k], vector).item()
         vector = torch.sub(vector, basis[k], alpha=alpha)
         if k:
@@ -64,8 +66,9 @@ class Lanczos:
         # What is left along the basis is rounding, so that one pass against all of it is enough.
         coefficients = basis @ vector
         vector = torch.addmv(vector, basis.T, coefficients, alpha=-1)
-        beta = vector.norm().item()
+        beta = norm(vector)
         excess = coefficients.cpu().numpy()
+        self._scale = max(self._scale, math.hypot(alpha, beta, self._beta[k - 1] if k else 0.0))  # ||H q_k||
         self._alpha.append(alpha + excess[k])
         self._charge(excess[:k], k, basis.shape[1])
         if beta <= 16 * self._eps * self._scale or k + 1 == basis.shape[1]:

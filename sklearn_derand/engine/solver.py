@@ -14,6 +14,7 @@ from sklearn_derand.engine.derivatives import Derivatives
 from sklearn_derand.engine.eigenvalue import EigenvalueBound
 from sklearn_derand.engine.objective import noise_norm
 from sklearn_derand.engine.solution import Solution, Status
+from sklearn_derand.engine.tensors import norm
 
 
 @dataclass
@@ -26,7 +27,7 @@ class Point:
     status: Status | None = None
 
     def __post_init__(self) -> None:
-        self.gradient_norm = math.sqrt(torch.dot(self.gradient, self.gradient).item())  # norm() costs five times that
+        self.gradient_norm = norm(self.gradient)
 
     @property
     def finite(self) -> bool:
@@ -98,7 +99,7 @@ class Progress:
 
     def _diverged(self, point: Point) -> bool:
         deep = -1e16 * max(1.0, abs(self._first_value))
-        return torch.dot(point.params, point.params).item() > self._far**2 or point.value < deep
+        return norm(point.params) > self._far or point.value < deep
 
     def history(self) -> dict[str, np.ndarray]:
         """Return one array for each quantity recorded."""
@@ -188,9 +189,9 @@ def escape_along(
 ) -> Point:
     """Step along a unit ``direction`` of negative curvature, as far as it pays, but no farther than sense.
 
-    From ``t = 1``: double while each doubling lowers the fall by a tenth more and
-    ``t <= 10 max(1, ||params||)`` (a scale-invariant objective would otherwise send the point to infinity, where every
-    derivative is small); or halve until ``f(x + t v) < f(x) - 0.05 |theta| t^2``.
+    From ``t = 1``: double while each doubling lowers the fall by a tenth more and ``t <= max(10, 1.5 ||params||)`` (a
+    scale-invariant objective would otherwise send the point to infinity, where every derivative is small); or halve
+    until ``f(x + t v) < f(x) - 0.05 |theta| t^2``.
 
     Parameters
     ----------
@@ -212,7 +213,7 @@ def escape_along(
     """
     if torch.dot(point.gradient, direction).item() > 0:
         direction = -direction
-    farthest = 10 * max(1.0, point.params.norm().item())
+    farthest = max(10.0, 1.5 * norm(point.params))
 
     def value_at(length: float) -> float:
         return derivatives.value(point.params + length * direction)
@@ -227,7 +228,7 @@ def escape_along(
     else:
         while not value < point.value - 0.05 * abs(curvature) * length**2:
             length /= 2
-            if length < 1e-10 * max(1.0, point.params.norm().item()):
+            if length < 1e-10 * max(1.0, norm(point.params)):
                 return point.ended(Status.NOT_SMOOTH)
             value = value_at(length)
     left = Point.at(derivatives, point.params + length * direction)

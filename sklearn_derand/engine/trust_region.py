@@ -13,6 +13,7 @@ from torch import Tensor
 from sklearn_derand.engine.derivatives import Derivatives
 from sklearn_derand.engine.solution import Status
 from sklearn_derand.engine.solver import CurvatureEscape, Point, Record
+from sklearn_derand.engine.tensors import norm
 
 
 class TrustRegion(CurvatureEscape):
@@ -21,7 +22,7 @@ class TrustRegion(CurvatureEscape):
     Parameters
     ----------
     initial_radius : float, default=1.0
-        First radius.
+        First radius, times ``||params|| / 10`` where that is more than one.
     max_inner : int, default=250
         Most Hessian-vector products of one step.
     """
@@ -32,21 +33,22 @@ class TrustRegion(CurvatureEscape):
 
     def descend(self, derivatives: Derivatives, point: Point, *, tol: float, progress: Record) -> Point:
         """Go down until ``||gradient|| <= tol``."""
-        radius = self.initial_radius
+        radius = self.initial_radius * max(1.0, 0.1 * norm(point.params))
         product = None
         while point.status is None and point.gradient_norm > tol:
-            if product is None:
-                product = derivatives.hessian_product(point.params)
+            product = product or derivatives.hessian_product(point.params)
             step, predicted = self._model_step(product, point, radius, tol)
-            length = step.norm().item()
-            trial = Point.at(derivatives, point.params + step)
+            length = norm(step)
+            params = point.params + step
+            value, gradient, next_product = derivatives.all_orders(params)
+            trial = Point(params, value, gradient)
             ratio = self._ratio(point, trial, predicted)
             if ratio < 0.25 or not trial.finite:
                 radius = 0.25 * length
             elif ratio > 0.75 and length > 0.99 * radius:
                 radius = 2 * radius
             if ratio > 1e-4:
-                point, product = trial, None
+                point, product = trial, next_product
                 point.status = progress.accept(point)
             elif radius < 1e-14 * max(1.0, point.params.norm().item()):
                 return point.ended(Status.STALLED)
@@ -67,7 +69,7 @@ class TrustRegion(CurvatureEscape):
     ) -> tuple[Tensor, float]:
         """Minimise ``g.s + s'Hs/2`` over ``||s|| <= radius``; return the step and the decrease it predicts."""
         gradient = point.gradient
-        target = max(min(0.5, np.sqrt(point.gradient_norm)) * point.gradient_norm, 0.1 * tol)
+        target = max(min(0.5, np.sqrt(point.gradient_norm)) * point.gradient_norm, 0.3 * tol)
         step, curved = torch.zeros_like(gradient), torch.zeros_like(gradient)
         residual, direction = gradient, -gradient
         squared = point.gradient_norm**2
@@ -77,7 +79,7 @@ class TrustRegion(CurvatureEscape):
             if curvature > 0:
                 length = squared / curvature
                 following = step + length * direction
-            if curvature <= 0 or following.norm().item() >= radius:
+            if curvature <= 0 or norm(following) >= radius:
                 length = _to_boundary(step, direction, radius)
                 step, curved = step + length * direction, curved + length * image
                 break

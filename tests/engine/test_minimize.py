@@ -137,6 +137,17 @@ def test_a_long_descent_is_shortened_by_deflation():
     assert deflated.n_fev < 0.7 * plain.n_fev
 
 
+def test_a_descent_soon_at_its_end_is_not_deflated():
+    """A condition number of 1000: no look at the spectrum, whatever the patience."""
+    scales = torch.logspace(0, 3, 200, dtype=torch.float64)
+    solver = LBFGS(patience=30, products=1000)
+    start = torch.ones(200, dtype=torch.float64)
+    solution = minimize(lambda p: 0.5 * (scales * p.square()).sum(), start, solver=solver, random_state=0)
+    plain = minimize(lambda p: 0.5 * (scales * p.square()).sum(), start, solver=LBFGS(products=0), random_state=0)
+    assert solution.n_iter > 30
+    assert solution.n_hvp == plain.n_hvp
+
+
 @pytest.mark.parametrize("deflate", [False, True])
 def test_the_compact_inverse_is_that_of_dense_bfgs_updates(deflate):
     from sklearn_derand.engine.inverse_hessian import Deflation

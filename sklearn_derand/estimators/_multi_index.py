@@ -367,7 +367,7 @@ class MultiIndexStudentRegressor(
             "curvature_tol": DISCOVERY_CURVATURE * risk.alpha,
         }
         previous = self._previous("discovery_", risk.network)
-        starts = [previous] if previous is not None else [start] + [None] * (len(seeds) - 1)
+        starts = [previous.to(spec.device)] if previous is not None else [start] + [None] * (len(seeds) - 1)
         alone = len(starts) == 1 or risk.ranks.size > 1  # ranks keep in step only in one process each
         solutions = Parallel(n_jobs=1 if alone else self.n_jobs)(
             delayed(descend)(risk, spec, start, seed, **settings)

@@ -146,7 +146,7 @@ class Ranks:
         if self.size == 1:
             return shares
         if not isinstance(shares, Tensor):
-            whole = self._reduced(torch.tensor(np.asarray(shares, dtype=np.float64)), operation).numpy()
+            whole = self._reduced(torch.tensor(np.asarray(shares, dtype=np.float64)), operation).cpu().numpy()
             return whole if isinstance(shares, np.ndarray) else whole.item()
         whole = shares.detach().to(self.device, copy=True).contiguous()
         with self._collective("adding up"):

@@ -179,7 +179,7 @@ class Ranks:
         try:
             store = group.get_group_store()
             store.set(f"sklearn_derand/present/{self.rank}", "yes")
-        except RuntimeError:
+        except (RuntimeError, AttributeError):  # older versions of torch keep the store to themselves
             return []
         silent = []
         for rank in range(self.size):

@@ -24,6 +24,7 @@ from sklearn_derand.estimators._jl_ranks import max_distortion_over_ranks, span_
 from sklearn_derand.estimators._jl_scale import ANCHORS, DENSE_POINTS, ROUGH, refine
 from sklearn_derand.estimators._jl_validation import map_for_new_points, splits
 from sklearn_derand.estimators._magnitude import check_magnitude
+from sklearn_derand.estimators._memory import check_memory
 from sklearn_derand.estimators._ranks import check_alike, find_ranks
 from sklearn_derand.metrics._distortion import max_distortion
 
@@ -256,6 +257,9 @@ class DerandJLEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Deran
         with ranks.together():
             X = validate_data(self, X, accept_sparse=["csr", "csc"], dtype=[np.float64, np.float32], order="C")
             check_magnitude(X, "X")
+            if self.n_components != "auto":
+                n_bytes = 8 * self.n_components * (X.shape[0] + 2 * X.shape[1])
+                check_memory(n_bytes, f"n_components={self.n_components}: the map and the images of X", "Lower it.")
         check_alike(ranks, self, X)
         if ranks.size > 1 and self.validation_fraction is not None:
             raise ValueError(

@@ -211,6 +211,9 @@ class DerandMaxCut(ClusterMixin, DerandomizedEstimator):
         deadline = None if self.max_time is None else Deadline(self.max_time)
         weights = self._validate_weights(X)
         init = self._validate_init(weights.shape[0])
+        if self.rank != "auto":
+            n_bytes = 16 * self.rank * weights.shape[0]
+            check_memory(n_bytes, f"rank={self.rank}: the vectors of the relaxation", "Use rank='auto'.")
         from sklearn_derand.estimators._cut_search import CutSearch
 
         search = CutSearch(

@@ -20,7 +20,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from sklearn_derand.estimators._base import DerandomizedEstimator, all_or_nothing
 from sklearn_derand.estimators._ranks import check_alike, find_ranks
 from sklearn_derand.estimators._student_choice import choose, full_decay
-from sklearn_derand.estimators._student_data import StudentData, prepare_data
+from sklearn_derand.estimators._student_data import StudentData, check_network_memory, prepare_data
 from sklearn_derand.estimators._student_penalties import choose_penalties
 from sklearn_derand.estimators._student_readout import fix_gauge, hidden_widths, layers_of
 from sklearn_derand.estimators._student_search import (
@@ -345,6 +345,7 @@ class MultiIndexStudentRegressor(
                     "give more rows or ask for fewer indices."
                 )
         self._y_ndim = y.ndim
+        check_network_memory(hidden, *X.shape)
         data = prepare_data(X, y.reshape(len(y), -1), weights, self.loss, ranks)
         spec = StudentSpec(
             hidden_layer_sizes=hidden,

@@ -154,6 +154,25 @@ def target_units(y: np.ndarray, weights: np.ndarray, loss, ranks) -> tuple[np.nd
     return mean, np.where(constant, 1.0, deviation)
 
 
+def check_network_memory(hidden: tuple[int, ...], n_samples: int, n_features: int) -> None:
+    """Refuse a network whose weights and activations this machine has no room for.
+
+    Parameters
+    ----------
+    hidden : tuple of int
+        Widths of the hidden layers.
+    n_samples, n_features : int
+        Shape of X.
+    """
+    weights = sum(below * above for below, above in zip((n_features, *hidden), hidden, strict=False))
+    check_memory(
+        # Each with its gradient and its product with the Hessian.
+        24 * (weights + n_samples * sum(hidden)),
+        f"hidden_layer_sizes={hidden}: the weights and the activations of {n_samples} rows",
+        "Use narrower layers, or fewer rows.",
+    )
+
+
 def prepare_data(X: np.ndarray, y: np.ndarray, sample_weight: np.ndarray, loss, ranks) -> StudentData:
     """Drop rows of weight 0, whiten X, and put y in the units of the loss.
 

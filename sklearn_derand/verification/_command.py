@@ -59,7 +59,8 @@ def run(model: Path, data: Path) -> int:
 
 def _load(path: Path):
     try:
-        return joblib.load(path)
+        with path.open("rb") as file:  # joblib does not close what it cannot read
+            return joblib.load(file)
     except OSError as error:
         raise ValueError(f"cannot read MODEL {path}: {error.strerror or error}") from error
     except Exception as error:  # unpickling may raise anything
@@ -68,7 +69,7 @@ def _load(path: Path):
 
 def _data(path: Path) -> dict:
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
     except OSError as error:
         raise ValueError(f"cannot read DATA {path}: {error.strerror or error}") from error

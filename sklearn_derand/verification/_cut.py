@@ -1,5 +1,7 @@
 """What DerandMaxCut claims: the cut, the expectation, the bound on every cut, and the certificate."""
 
+from dataclasses import replace
+
 import numpy as np
 from scipy import sparse, special
 from scipy.spatial.distance import cdist
@@ -16,6 +18,9 @@ SCIPY_NAMES = {
     "manhattan": "cityblock",
 }
 """Distances from differences of coordinates; the cosine is left to scikit-learn, which knows zero rows."""
+
+SCALED = ("value", "initial_value", "gradient_norm", "min_eigenvalue", "min_eigenvalue_bound", "tol", "curvature_tol")
+"""What a certificate says in the units of the objective."""
 
 ENUMERATION_LIMIT = 18
 """Largest graph whose cuts are all enumerated."""
@@ -50,7 +55,8 @@ def claims(estimator, X) -> list[Claim]:
         _bound_claim(estimator, weights, vectors, w, magnitude),
         _method_claim(estimator),
         equal("noise_", estimator.noise_, 0.0),
-        *_certificate(estimator, weights, w.sum(), expected, magnitude),
+        _unit_claim(estimator.weight_unit_, w),
+        *_certificate(estimator, weights, expected, magnitude),
     ]
 
 
@@ -62,16 +68,31 @@ def _method_claim(estimator) -> Claim:
     return Claim("bound_failure_probability_", failure, allowed, bool(right), method)
 
 
-def _certificate(estimator, weights, total, expected, magnitude) -> list[Claim]:
-    certificate, point = estimator.certificate_, estimator.certified_params_
+def _certificate(estimator, weights, expected, magnitude) -> list[Claim]:
+    """Check the certificate in units of ``weight_unit_``, in which its tolerances were asked."""
+    unit, point = estimator.weight_unit_, estimator.certified_params_
+    in_units = {name: getattr(estimator.certificate_, name) / unit for name in SCALED}
+    certificate = replace(estimator.certificate_, **in_units)
+    weights, terms = weights / unit, magnitude / unit
     ends = {"value": certificate.value, "gradient_norm": certificate.gradient_norm, "noise": estimator.noise_}
-    value, slopes = _objective(weights, total)
+    history = {name: column / (1.0 if name == "noise" else unit) for name, column in estimator.history_.items()}
+    value, slopes = _objective(weights, weights.sum() / 2)
     return [
         *asked_claims(certificate, estimator.tol, estimator.curvature_tol),
-        *certificate_claims(certificate, value, slopes, point, point, terms=magnitude, cost=weights.nnz + point.size),
-        equal("certificate_.initial_value", certificate.initial_value, -expected, atol=1e-7 * magnitude),
-        history_claim(estimator.history_, **ends),
+        *certificate_claims(certificate, value, slopes, point, point, terms=terms, cost=weights.nnz + point.size),
+        equal("certificate_.initial_value", certificate.initial_value, -expected / unit, atol=1e-7 * terms),
+        history_claim(history, **ends),
     ]
+
+
+def _unit_claim(unit, w) -> Claim:
+    """Either all weights are multiples without a common divisor, or the unit is the largest."""
+    sizes = np.abs(w[w != 0])
+    largest = sizes.max(initial=0.0) or 1.0
+    multiples = np.rint(sizes / unit) if unit > 0 else np.zeros(0)
+    common = multiples.size and multiples.max() < 1e6 and np.gcd.reduce(multiples.astype(np.int64)) == 1
+    common = common and np.abs(sizes - unit * multiples).max() <= 1e-12 * largest
+    return Claim("weight_unit_", unit, unit if common else largest, bool(common or abs(unit / largest - 1) < 1e-12))
 
 
 def _weights(metric, X):

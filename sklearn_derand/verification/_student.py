@@ -8,8 +8,8 @@ from sklearn_derand.verification._certificate import asked_claims, certificate_c
 from sklearn_derand.verification._claims import Claim, at_most, equal, skipped
 from sklearn_derand.verification._perceptron import Perceptron, losses_of
 
-DISCOVERY_TOL, DISCOVERY_CURVATURE, FULL_DECAY = 3e-3, 0.3, 1e-4
-"""What is asked of the full student: gradient norm, negative curvature relative to alpha; and its weight decay."""
+DISCOVERY_TOL, FULL_DECAY = 1e-2, 1e-4
+"""Gradient norm asked of the full student, whose negative curvature may be alpha; and its least weight decay."""
 
 
 def claims(estimator, X, y, sample_weight=None) -> list[Claim]:
@@ -33,7 +33,7 @@ class _Sample:
         X = np.asarray(X, dtype=float)
         y = np.asarray(y, dtype=float).reshape(len(X), -1)
         weights = np.ones(len(X)) if sample_weight is None else np.asarray(sample_weight, dtype=float)
-        kept = weights > 0
+        kept, self.n_rows = weights > 0, len(X)
         self.X, self.y, self.weights = X[kept], y[kept], weights[kept] / weights.sum()
         self.mean = self.weights @ self.X
         centred = self.X - self.mean
@@ -185,12 +185,12 @@ def _layout(estimator, sample):
 def _certificate(estimator, sample) -> list[Claim]:
     network, certificate = _network(estimator, sample), estimator.certificate_
     value, gradient, _ = network.flat_objective(*_layout(estimator, sample))
-    asked = estimator.curvature_tol if estimator.refine else DISCOVERY_CURVATURE * estimator.alpha_
+    asked = min(estimator.curvature_tol, estimator.alpha_) if estimator.refine else estimator.alpha_
     tol = estimator.tol if estimator.refine else max(estimator.tol, DISCOVERY_TOL)
     point = estimator.certified_params_
     ends = {"value": certificate.value, "gradient_norm": certificate.gradient_norm}
     return [
-        *asked_claims(certificate, tol, min(max(asked, estimator.curvature_tol), estimator.alpha_)),
+        *asked_claims(certificate, tol, asked),
         *certificate_claims(
             certificate, value, gradient, point, point, cost=network.cost(estimator.coefs_), accuracy=sample.accuracy
         ),
@@ -201,7 +201,9 @@ def _certificate(estimator, sample) -> list[Claim]:
 def _discovery_certificate(estimator, sample) -> list[Claim]:
     """Check that of the full student, whose penalties are ``alpha_`` and its own weight decay."""
     network, certificate = _network(estimator, sample), estimator.discovery_certificate_
-    decay = FULL_DECAY if estimator.weight_decay == "auto" else estimator.weight_decay
+    decay = estimator.weight_decay
+    if decay == "auto":
+        decay = FULL_DECAY * np.clip(40 * len(sample.mean) / sample.n_rows, 1, 10) ** 2
     coefs, intercepts = estimator.discovery_coefs_, estimator.discovery_intercepts_
     sizes = [coef.shape[1] for coef in coefs]
     value, gradient, _ = network.flat_objective(None, sizes, (estimator.alpha_, decay), estimator.train_bias)
@@ -210,11 +212,7 @@ def _discovery_certificate(estimator, sample) -> list[Claim]:
         blocks += [coef.T, intercept]
     point = np.concatenate([block.ravel() for block in blocks])
     claims = [
-        *asked_claims(
-            certificate,
-            max(estimator.tol, DISCOVERY_TOL),
-            min(max(estimator.curvature_tol, DISCOVERY_CURVATURE * estimator.alpha_), estimator.alpha_),
-        ),
+        *asked_claims(certificate, max(estimator.tol, DISCOVERY_TOL), estimator.alpha_),
         *certificate_claims(
             certificate, value, gradient, point, point, cost=network.cost(coefs), accuracy=sample.accuracy
         ),

@@ -129,6 +129,13 @@ def to_sparse(X, form, index_type="int32", kind="array"):
     return made
 
 
+def contained(X, container):
+    """A table in a dense container, or in a sparse format with a type of index; without a type that has no float16."""
+    if isinstance(container, str):
+        return X if X.dtype == np.float16 and container == "polars" else CONTAINERS[container](X)
+    return to_sparse(X.astype(np.float32) if X.dtype == np.float16 else X, *container)
+
+
 @st.composite
 def graphs(draw):
     """Symmetric weights of up to 14 nodes, by topology, kind of weight and scale."""

@@ -6,7 +6,8 @@ import scipy.sparse as sp
 from hypothesis import given
 from hypothesis import strategies as st
 from outcomes import assert_ends_well, assert_same_state, fit_or_refuse, is_specific
-from tables import CONTAINERS, SPARSE_FORMATS, examples, graphs, memory_mapped, tables, to_sparse
+from scipy.sparse.csgraph import connected_components
+from tables import CONTAINERS, SPARSE_FORMATS, contained, examples, graphs, memory_mapped, tables, to_sparse
 
 from sklearn_derand import DerandJLEmbedding, DerandMaxCut, MultiIndexStudentRegressor
 
@@ -29,17 +30,18 @@ def target(X, seed=0, kind="real"):
     return np.floor(np.abs(3 * y)) if kind == "counts" else y
 
 
-def _embedding_ends_well(X, n_components):
-    assert_ends_well(embed(n_components), X)
+def _embedding_ends_well(X, container, n_components):
+    n_components = X.shape[1] if n_components == "all" else n_components
+    assert_ends_well(embed(n_components), contained(X, container), plain=X)
 
 
-def _cut_of_points_ends_well(X, metric):
-    assert_ends_well(cut(metric), X)
+def _cut_of_points_ends_well(X, container, metric):
+    assert_ends_well(cut(metric), contained(X, container), plain=X)
 
 
-def _student_ends_well(X, loss, scale):
+def _student_ends_well(X, container, loss, scale):
     y = target(X, kind="counts" if loss == "poisson" else "real")
-    assert_ends_well(learn(loss=loss), X, y if loss == "poisson" else scale * y)
+    assert_ends_well(learn(loss=loss), contained(X, container), y if loss == "poisson" else scale * y, plain=X)
 
 
 def _graph_ends_well(weights, form):
@@ -47,21 +49,74 @@ def _graph_ends_well(weights, form):
     assert assert_ends_well(cut(), given_as, plain=weights) is not None
 
 
-DIMENSIONS = st.sampled_from([1, 2, 6, "auto"])
+DIMENSIONS = st.sampled_from([1, 2, "all", "auto"])
 METRICS = st.sampled_from(["euclidean", "cityblock", "cosine"])
 LOSSES = st.sampled_from(["squared_error", "pseudo_huber", "poisson"])
 FORMS = st.sampled_from([None, *SPARSE_FORMATS])
 SCALES = st.sampled_from([1.0, 1e-12, 1e12])
+DENSE = st.sampled_from(["C order", "Fortran order", "read-only", "strided", "pandas", "polars"])
+ANY = st.one_of(DENSE, st.tuples(st.sampled_from(SPARSE_FORMATS), st.sampled_from(["int32", "int64"])))
 
-test_any_table_embeds = examples(40)(given(tables(), DIMENSIONS)(_embedding_ends_well))
-test_any_table_is_cut = examples(40)(given(tables(), METRICS)(_cut_of_points_ends_well))
-test_any_table_is_learned = examples(12)(given(tables(), LOSSES, SCALES)(_student_ends_well))
+test_any_table_embeds = examples(40)(given(tables(), ANY, DIMENSIONS)(_embedding_ends_well))
+test_any_table_is_cut = examples(40)(given(tables(), ANY, METRICS)(_cut_of_points_ends_well))
+test_any_table_is_learned = examples(12)(given(tables(), DENSE, LOSSES, SCALES)(_student_ends_well))
 test_any_graph_is_cut = examples(60)(given(graphs(), FORMS)(_graph_ends_well))
 
-test_many_tables_embed = pytest.mark.slow(examples(600)(given(tables(), DIMENSIONS)(_embedding_ends_well)))
-test_many_tables_are_cut = pytest.mark.slow(examples(600)(given(tables(), METRICS)(_cut_of_points_ends_well)))
-test_many_tables_are_learned = pytest.mark.slow(examples(150)(given(tables(), LOSSES, SCALES)(_student_ends_well)))
+test_many_tables_embed = pytest.mark.slow(examples(600)(given(tables(), ANY, DIMENSIONS)(_embedding_ends_well)))
+test_many_tables_are_cut = pytest.mark.slow(examples(600)(given(tables(), ANY, METRICS)(_cut_of_points_ends_well)))
+test_many_tables_are_learned = pytest.mark.slow(
+    examples(150)(given(tables(), DENSE, LOSSES, SCALES)(_student_ends_well))
+)
 test_many_graphs_are_cut = pytest.mark.slow(examples(1000)(given(graphs(), FORMS)(_graph_ends_well)))
+
+
+def _kinds_of_table(X, n_components):
+    X64 = X.astype(float)
+    spread, rank = np.ptp(X64, axis=0), np.linalg.matrix_rank(X64 - X64.mean(axis=0))
+    yield X.dtype.name
+    yield from (name for name, seen in {
+        "one row": len(X) == 1,
+        "one feature": X.shape[1] == 1,
+        "fewer rows than features": len(X) < X.shape[1],
+        "k = d": n_components == "all",
+        "repeated rows": len(np.unique(X64, axis=0)) < len(X),
+        "a constant column": len(X) > 1 and spread.min() == 0 < spread.max(),
+        "collinear columns": spread.min() > 0 and rank < min(X.shape[1], len(X) - 1),
+        "scale 1e-12": 0 < spread.max() < 1e-11,
+        "scale 1e12": spread.max() > 1e11,
+        "far from the origin": spread.max() > 0 and np.abs(X64).min() > 1e5 * spread.max(),
+    }.items() if seen)  # fmt: skip
+
+
+def _kinds_of_graph(weights):
+    n, edges = len(weights), np.triu(weights, 1)
+    stored, degrees = np.count_nonzero(edges), np.count_nonzero(edges + edges.T, axis=1)
+    parts, sides = connected_components(edges)[0], np.arange(n) % 2
+    size = np.abs(edges).max()
+    yield from (name for name, seen in {
+        "empty": stored == 0,
+        "disconnected": parts > 1 and stored,
+        "complete": n > 3 and stored == n * (n - 1) / 2,
+        "bipartite": n > 4 and stored == (n // 2) * ((n + 1) // 2) and not edges[np.equal.outer(sides, sides)].any(),
+        "star": n > 4 and stored == n - 1 == degrees.max(),
+        "tree": n > 4 and stored == n - 1 > degrees.max() and parts == 1,
+        "self loops": np.diag(weights).any(),
+        "signed": edges.min() < 0 < edges.max(),
+        "tiny": 0 < size < 1e-90,
+        "huge": size > 1e90,
+        "zero total": stored and abs(edges.sum()) <= 1e-12 * size,
+    }.items() if seen)  # fmt: skip
+
+
+def test_every_kind_of_data_that_is_promised_is_drawn():
+    seen = set()
+    examples(400)(given(tables(), DIMENSIONS)(lambda X, k: seen.update(_kinds_of_table(X, k))))()
+    assert seen >= {"bool", "int8", "int64", "float16", "float32", "float64", "one row", "one feature", "k = d"}
+    assert seen >= {"fewer rows than features", "repeated rows", "a constant column", "collinear columns"}
+    assert seen >= {"scale 1e-12", "scale 1e12", "far from the origin"}
+    examples(400)(given(graphs())(lambda weights: seen.update(_kinds_of_graph(weights))))()
+    assert seen >= {"empty", "disconnected", "complete", "bipartite", "star", "tree", "self loops", "signed"}
+    assert seen >= {"tiny", "huge", "zero total"}
 
 
 def _table(n=10, d=4):

@@ -3,16 +3,24 @@
 import errno
 import os
 import pickle
+import signal
+import subprocess
+import sys
+import threading
+import time
 import warnings
 
 import numpy as np
 import pytest
 import torch
+from joblib.externals.loky import reusable_executor
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 from outcomes import assert_finite, assert_same_state, fit_or_refuse
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_derand import DerandJLEmbedding, DerandMaxCut, MultiIndexStudentRegressor
@@ -50,7 +58,7 @@ def case(request):
 
 
 class Interruption:
-    """Raise at the nth gradient of the engine, or count how many there are."""
+    """Raise, or call what is given, at the nth gradient of the engine; or count how many there are."""
 
     def __init__(self, monkeypatch, at=None, error=KeyboardInterrupt):
         from sklearn_derand.engine.derivatives import Derivatives
@@ -61,7 +69,9 @@ class Interruption:
         def counted(derivatives, params):
             self.calls += 1
             if self.calls == self.at:
-                raise self.error
+                stop = self.error()
+                if isinstance(stop, BaseException):
+                    raise stop
             return original(derivatives, params)
 
         monkeypatch.setattr(Derivatives, "value_and_gradient", counted)
@@ -133,6 +143,54 @@ def test_threads_are_restored_after_an_interrupt(case, n_threads, monkeypatch):
             estimator.fit(*data)
         assert torch.get_num_threads() == n_threads
         assert torch.is_grad_enabled()
+
+
+STUDENT = "MultiIndexStudentRegressor"
+TERMINATED = """
+import os, signal, sys, joblib, numpy as np
+from sklearn_derand import {name}
+from sklearn_derand.engine.derivatives import Derivatives
+original, calls = Derivatives.value_and_gradient, []
+
+def counted(derivatives, params):
+    calls.append(params)
+    if len(calls) == 5:
+        print("in the middle", flush=True)
+        {action}
+    return original(derivatives, params)
+
+Derivatives.value_and_gradient = counted
+X = np.random.RandomState(0).standard_normal((30, 5))
+joblib.dump({name}({arguments}random_state=0).fit(X, X[:, 0]), sys.argv[1])
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="SIGTERM is POSIX")
+@pytest.mark.parametrize(
+    "name",
+    ["DerandJLEmbedding", *(pytest.param(other, marks=pytest.mark.slow) for other in ("DerandMaxCut", STUDENT))],
+)
+def test_sigterm_ends_the_process_and_leaves_no_file(name, tmp_path):
+    arguments = {"DerandJLEmbedding": "2, ", "DerandMaxCut": "", STUDENT: "1, alpha=0.02, "}[name]
+    script = TERMINATED.format(name=name, arguments=arguments, action="os.kill(os.getpid(), signal.SIGTERM)")
+    done = subprocess.run([sys.executable, "-c", script, tmp_path / "fit"], capture_output=True, text=True)
+    assert done.stdout == "in the middle\n" and done.stderr == ""
+    assert done.returncode == -signal.SIGTERM
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(os.name != "posix", reason="SIGTERM is POSIX")
+def test_a_handler_of_sigterm_that_raises_leaves_the_estimator_unfitted(case, monkeypatch):
+    estimator, data = case
+    before = vars(estimator).copy()
+    previous = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        Interruption(monkeypatch, 5, lambda: os.kill(os.getpid(), signal.SIGTERM))
+        with pytest.raises(SystemExit, match="143"):
+            estimator.fit(*data)
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+    assert vars(estimator) == before
 
 
 def test_an_interrupted_fit_can_be_repeated(case, monkeypatch):
@@ -212,9 +270,18 @@ def test_a_loss_that_is_not_finite_far_out_gives_no_false_certificate():
     assert_finite(fitted)
 
 
+VARIANTS = {
+    "embedding": [{}, {"n_components": "auto"}, {"validation_fraction": 0.3}, {"max_pairs": 50}],
+    "cut": [{}, {"polish": None}, {"max_time": 1}],
+    "student": [{}, {"n_components": "auto", "alpha": "auto", "weight_decay": "auto"}, {"refine": False}],
+}
+
+
 @pytest.mark.parametrize("max_iter", [0, 1])
-def test_no_iterations_or_one(case, max_iter):
-    estimator, data = case
+@pytest.mark.parametrize(("name", "variant"), [(name, variant) for name in VARIANTS for variant in VARIANTS[name]])
+def test_no_iterations_or_one(name, variant, max_iter):
+    estimator, data = CASES[name]
+    estimator = clone(estimator).set_params(**variant)
     fitted = fit_or_refuse(estimator.set_params(max_iter=max_iter), *data)
     assert verify(fitted, *data).holds
     assert_finite(fitted)
@@ -248,6 +315,22 @@ def test_arrays_that_cannot_fit_are_refused_with_their_bytes(monkeypatch):
         MultiIndexStudentRegressor().fit(np.eye(2, 300), [0, 1])
 
 
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [
+        ("embedding", {"n_components": 10**9}),
+        ("cut", {"rank": 10**9}),
+        ("student", {"hidden_layer_sizes": (10**9,)}),
+        ("student", {"hidden_layer_sizes": (10**6, 10**6)}),
+    ],
+)
+def test_a_size_that_no_machine_has_room_for_is_refused_with_its_bytes(name, size):
+    estimator, data = CASES[name]
+    with pytest.raises(ValueError, match=r"[0-9,]{13,} bytes") as refused:
+        clone(estimator).set_params(**size).fit(*data)
+    assert next(iter(size)) in str(refused.value)
+
+
 def test_the_memory_of_a_container_counts(monkeypatch, tmp_path):
     monkeypatch.setattr(_memory, "CGROUP_LIMIT", tmp_path / "memory.max")
     whole = _memory.memory_limit()
@@ -271,18 +354,36 @@ def test_a_full_disk_is_one_line(tmp_path, monkeypatch, capsys):
     assert "No space left" in output.err and str(tmp_path) in output.err
 
 
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:A worker stopped while some jobs were given to the executor")
-def test_a_worker_that_dies_raises_what_joblib_raises():
-    # Defined here, the loss travels by value: workers do not know this module.
-    def fatal(prediction, target):
-        os._exit(1)
+def _kill_a_worker_after(folder, n_finished):
+    """Kill one of joblib's workers once so many results are in the cache."""
+    while len(list(folder.rglob("output.pkl"))) < n_finished:
+        time.sleep(0.01)
+    # Asking for the executor anew might replace it.
+    os.kill(next(iter(reusable_executor._executor._processes)), signal.SIGKILL)
 
-    estimator, data = CASES["student"]
-    search = GridSearchCV(clone(estimator).set_params(loss=fatal), {"alpha": [0.01, 0.02]}, cv=2, n_jobs=2)
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="SIGKILL is POSIX")
+@pytest.mark.filterwarnings("ignore:A worker stopped while some jobs were given to the executor")
+@pytest.mark.filterwarnings("ignore:Persisting input arguments took")
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_a_killed_worker_raises_and_a_cache_loses_no_finished_candidate(tmp_path, monkeypatch):
+    X, y = np.random.RandomState(0).standard_normal((40, 10)), np.arange(40.0)
+    pipeline = make_pipeline(DerandJLEmbedding(max_iter=50, random_state=0), Ridge(), memory=str(tmp_path))
+    grid = {"derandjlembedding__n_components": [1, 2, 3, 4], "derandjlembedding__tol": [1e-3, 1e-4]}
+    search = GridSearchCV(pipeline, grid, cv=2, n_jobs=2, refit=False)
+    killer = threading.Thread(target=_kill_a_worker_after, args=(tmp_path, 4), daemon=True)
+    killer.start()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
         with pytest.raises(TerminatedWorkerError):
-            search.fit(*data)
-    survivor = GridSearchCV(clone(estimator), {"alpha": [0.01, 0.02]}, cv=2, n_jobs=2).fit(*data)
-    assert np.isfinite(survivor.cv_results_["mean_test_score"]).all()
+            search.fit(X, y)
+    killer.join()
+    assert not hasattr(search, "cv_results_")
+    finished = len(list(tmp_path.rglob("output.pkl")))
+    assert 4 <= finished < 16
+    fits, original = [], DerandJLEmbedding.fit
+    monkeypatch.setattr(DerandJLEmbedding, "fit", lambda self, *data: fits.append(self) or original(self, *data))
+    search.set_params(n_jobs=1).fit(X, y)
+    assert len(fits) == 16 - finished
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()

@@ -201,6 +201,17 @@ def test_fitted_state_needs_numpy_only(name):
     assert_same_state(read_back, fitted)
 
 
+@pytest.mark.parametrize("name", ["embedding", "cut", "student"])
+def test_skops_need_trust_nothing_but_our_own_two_classes(name):
+    io = pytest.importorskip("skops.io")
+    fitted = _fits()[name]
+    raw = io.dumps(fitted)
+    untrusted = io.get_untrusted_types(data=raw)
+    classes = (type(fitted), type(fitted.certificate_))
+    assert sorted(untrusted) == sorted(f"{kind.__module__}.{kind.__qualname__}" for kind in classes)
+    assert_same_state(io.loads(raw, trusted=untrusted), fitted)
+
+
 def test_the_distrustful_reader_refuses_torch():
     import torch
 

@@ -44,6 +44,20 @@ def test_sparse_data_are_read(tmp_path):
     assert _main(tmp_path / "cut.joblib", tmp_path / "graph.npz") == 0
 
 
+@pytest.mark.parametrize("which", ["model", "data"])
+def test_a_file_cut_short_anywhere_is_one_line(saved, tmp_path, capsys, which):
+    _, model, data = saved
+    whole = {"model": model, "data": data}[which].read_bytes()
+    for length in np.linspace(0, len(whole) - 1, 25).astype(int):
+        cut = tmp_path / "cut_short"
+        cut.write_bytes(whole[:length])
+        with pytest.raises(SystemExit) as exit_status:
+            _main(*((cut, data) if which == "model" else (model, cut)))
+        assert exit_status.value.code == 2
+        error = capsys.readouterr().err
+        assert error.count("\n") == 1 and str(cut) in error
+
+
 @pytest.mark.parametrize("broken", ["no model", "no data", "text model", "text data", "foreign arrays", "no y"])
 def test_what_cannot_be_read_is_one_line_and_exit_2(saved, tmp_path, capsys, broken):
     _, model, data = saved

@@ -69,17 +69,17 @@ def cut_points():
 
 
 def search():
-    """Random search, 200 candidates by 3 folds in 2 processes, of a student of 500 rows."""
+    """Random search, 200 candidates by 2 folds in 2 processes, of a student of 200 rows."""
     from scipy.stats import loguniform
     from sklearn.model_selection import RandomizedSearchCV
 
     from sklearn_derand import MultiIndexStudentRegressor
     from sklearn_derand.datasets import make_multi_index
 
-    X, y = make_multi_index(500, 10, 1, link="square", noise=0.1, random_state=0)
-    student = MultiIndexStudentRegressor(1, hidden_layer_sizes=(16,), random_state=0)
+    X, y = make_multi_index(200, 5, 1, link="square", noise=0.1, random_state=0)
+    student = MultiIndexStudentRegressor(1, hidden_layer_sizes=(8,), random_state=0)
     grid = {"alpha": loguniform(1e-4, 1e-1), "weight_decay": loguniform(1e-6, 1e-2)}
-    found = RandomizedSearchCV(student, grid, n_iter=200, cv=3, n_jobs=2, random_state=0).fit(X, y)
+    found = RandomizedSearchCV(student, grid, n_iter=200, cv=2, n_jobs=2, random_state=0).fit(X, y)
     scores = found.cv_results_["mean_test_score"]
     return f"{np.isfinite(scores).sum()} candidates, best R2 {found.best_score_:.3f}"
 

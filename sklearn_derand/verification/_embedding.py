@@ -52,7 +52,7 @@ def claims(estimator, X) -> list[Claim]:
     if n > DENSE_POINTS:
         return [*found, skipped("certificate_", n_pairs, f"of listed pairs above {DENSE_POINTS} points")]
     dense = (X.toarray() if sparse.issparse(X) else np.asarray(X)).astype(float)
-    return [*found, *_lower_bound_claims(estimator, dense), *_certificate(estimator, dense)]
+    return [*found, *_lower_bound_claims(estimator, dense), *_certificate(estimator, dense, rounding)]
 
 
 def _distortion_claims(estimator, worst, n_all, apart, rounding) -> list[Claim]:
@@ -139,7 +139,7 @@ def _gaussian_bound(n_pairs: int, k: int) -> float:
     return float(minimize_scalar(bound, bounds=(top - 20, top - 1e-12), method="bounded", options={"xatol": 1e-12}).fun)
 
 
-def _certificate(estimator, points) -> list[Claim]:
+def _certificate(estimator, points, rounding) -> list[Claim]:
     """Check the objective ``t^-2 log sum_u 2 cosh(t (|M u|^2 - 1))`` at sigma = 0, in its coordinates."""
     # A mean of numbers far from 0 is off by more than they vary; of differences it is not.
     centred = points - points[0]
@@ -172,9 +172,10 @@ def _certificate(estimator, points) -> list[Claim]:
 
     value, slopes = _objective(coordinates, inverse, maps.shape, t)
     cost = len(points) ** 2 * (4 + estimator.n_components_)
-    norms = equal("certified map = components_", np.linalg.norm(certified[:-1]), np.linalg.norm(maps), rtol=1e-6)
     # Far from the origin the map on features is less exact than that on the span.
-    accuracy = min(1e-6, abs(norms.claimed - norms.recomputed) / max(norms.recomputed, 1e-300))
+    within = max(1e-6, rounding)
+    norms = equal("certified map = components_", np.linalg.norm(certified[:-1]), np.linalg.norm(maps), rtol=within)
+    accuracy = min(within, abs(norms.claimed - norms.recomputed) / max(norms.recomputed, 1e-300))
     ends = {"value": t * certificate.value, "gradient_norm": t * certificate.gradient_norm, "noise": estimator.noise_}
     return [
         norms,

@@ -106,6 +106,16 @@ def test_an_asymmetric_operator_pays_for_it():
     assert straight.bound >= 0.3 > bent.bound
 
 
+def test_a_small_asymmetric_operator_pays_for_it():
+    twist = torch.zeros(20, dtype=torch.float64)
+    twist[0] = 0.1
+    product = planted(np.linspace(0.5, 2, 20), 7)
+    bent = smallest_eigenvalue(lambda v: product(v) + v[1] * twist, 20, generator=generator(0))
+    assert bent.method == "dense"
+    # The antisymmetric part has two entries of 0.05.
+    assert bent.bound <= bent.value - 0.05 * 2**0.5
+
+
 def test_products_in_single_precision_are_found_out():
     product = planted(np.linspace(0.0, 10.0, 400), 7)
     least = smallest_eigenvalue(
@@ -153,12 +163,6 @@ def test_false_certificates_are_as_rare_as_stated(delta):
     false = _false_certificates(400, delta, (50, 400), seed=0)
     _assert_rate_at_most(delta, false, 400)
     assert false > 0, "the bound is so loose here that this test could not fail"
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("delta", [0.05, 0.2])
-def test_false_certificates_are_as_rare_as_stated_in_ten_thousand(delta):
-    _assert_rate_at_most(delta, _false_certificates(5000, delta, (50, 2000), seed=1), 5000)
 
 
 def test_the_condition_on_the_ritz_value_is_needed():

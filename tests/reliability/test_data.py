@@ -236,6 +236,11 @@ def test_equal_rows_are_no_pairs(shape):
     assert assert_ends_well(cut("euclidean"), X).cut_value_ == 0
 
 
+def test_sparse_data_at_the_edge_of_rounding_are_verified_to_that():
+    X = 1e9 - np.diag([0.0, 1.0, 1.0])
+    assert_ends_well(embed(1), sp.csr_array(X), plain=X)
+
+
 @pytest.mark.parametrize("shape", [(12, 4), (5, 9)])
 def test_sparse_data_far_from_the_origin_embed_as_well(shape):
     X = np.random.RandomState(0).standard_normal(shape)

@@ -9,13 +9,13 @@ SHARE = 0.5
 """Part of the Gaussian law's variance that the start draws into the map (``a`` of ``split_law``)."""
 
 DERANDOMISE_STEPS = 40
-TIGHTEN_STEPS = 100
+TIGHTEN_STEPS = 80
 MEMORY = 10
 RAISE = 3.0
 """Factor between exponents."""
 
 LOOSE = (0.25, 0.5)
-LOOSE_STEPS = 40
+LOOSE_STEPS = 60
 """Shares of the bound's exponent visited, briefly, before it is raised: a flatter maximum leads to a better basin
 (on random unit vectors 3 % less distortion for a tenth more steps; steps at high exponents do not make up for it)."""
 

@@ -24,7 +24,6 @@ from sklearn.kernel_approximation import RBFSampler
 from sklearn.metrics.pairwise import rbf_kernel
 
 from sklearn_derand.engine import check_gradient, check_hessian, minimize
-from sklearn_derand.engine.tensors import as_tensor
 
 
 # %%
@@ -37,7 +36,7 @@ class FourierFeatures:
 
     def __init__(self, points, gamma, n_frequencies):
         first, second = np.triu_indices(len(points), k=1)
-        self.differences = as_tensor(points[first] - points[second])
+        self.differences = torch.tensor(points[first] - points[second])
         self.kernel = torch.exp(-gamma * self.differences.square().sum(1))
         self.gamma, self.m = gamma, n_frequencies
 
@@ -91,23 +90,20 @@ def features(points):
 
 def error(transform, points):
     """Root mean squared error of the kernel over all pairs."""
-    images = transform(points)
-    pairs = np.triu_indices(len(points), k=1)
+    images, pairs = transform(points), np.triu_indices(len(points), k=1)
     return np.sqrt(np.mean((images @ images.T - rbf_kernel(points, gamma=gamma))[pairs] ** 2))
 
 
-samplers = [
-    RBFSampler(gamma=gamma, n_components=2 * n_frequencies, random_state=seed).fit(fitted) for seed in range(50)
-]
+draws = [RBFSampler(gamma=gamma, n_components=2 * n_frequencies, random_state=i).fit(fitted) for i in range(50)]
+best = min(draws, key=lambda sampler: error(sampler.transform, fitted))
 print(f"{'':28s} fitted  others")
 for name, transforms in {
-    "RBFSampler, mean of 50": [sampler.transform for sampler in samplers],
+    "RBFSampler, mean of 50": [sampler.transform for sampler in draws],
+    "RBFSampler, best of 50": [best.transform],
     "derandomised": [features],
 }.items():
-    print(f"{name:28s} {np.mean([error(t, fitted) for t in transforms]):.4f}  ", end="")
-    print(f"{np.mean([error(t, others) for t in transforms]):.4f}")
-best = min(samplers, key=lambda sampler: error(sampler.transform, fitted))
-print(f"{'RBFSampler, best of 50':28s} {error(best.transform, fitted):.4f}  {error(best.transform, others):.4f}")
+    on_fitted, on_others = ([error(transform, points) for transform in transforms] for points in (fitted, others))
+    print(f"{name:28s} {np.mean(on_fitted):.4f}  {np.mean(on_others):.4f}")
 
 # %%
 # The certificate says that the frequencies are a second-order stationary point of the expected error, and the noise

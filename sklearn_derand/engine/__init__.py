@@ -7,6 +7,7 @@ from sklearn_derand.engine.gradient_descent import GradientDescent
 from sklearn_derand.engine.hessian_descent import HessianDescent
 from sklearn_derand.engine.lbfgs import LBFGS
 from sklearn_derand.engine.lemma import NoiseBlocks
+from sklearn_derand.engine.many_starts import Descents, descend_many
 from sklearn_derand.engine.metric_lbfgs import Metric, MetricLBFGS
 from sklearn_derand.engine.objective import Objective
 from sklearn_derand.engine.perturbed_gradient import PerturbedGradient
@@ -19,6 +20,7 @@ __all__ = [
     "LBFGS",
     "SOLVERS",
     "Certificate",
+    "Descents",
     "GradientDescent",
     "HessianDescent",
     "NoiseBlocks",
@@ -36,5 +38,6 @@ __all__ = [
     "certify",
     "check_gradient",
     "check_hessian",
+    "descend_many",
     "minimize",
 ]

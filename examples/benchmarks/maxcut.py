@@ -33,6 +33,7 @@ import importlib.metadata
 import importlib.util
 import json
 import os
+import platform
 import sys
 import time
 import warnings
@@ -232,18 +233,22 @@ def report(records, rows):
         for name in ("dwave-samplers", "openjij", "networkx")
         if importlib.util.find_spec(name.split("-")[0])
     ]
-    print(f"{datetime.date.today()}, " + ", ".join(" ".join(pair) for pair in names))
+    machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
+    print(f"{datetime.date.today()}, {machine}, CPU seconds of one thread")
+    print(", ".join(" ".join(pair) for pair in names))
     print("python examples/benchmarks/maxcut.py " + " ".join(sys.argv[1:]))
     for budget in sorted({record["budget"] for record in records}):
-        table = []
+        table, names = [], []
         for name, row in rows.items():
             mine = [record for record in records if (record["graph"], record["budget"]) == (name, budget)]
             if any(record["method"] == OURS for record in mine):
                 table.append(report_graph(mine, row))
+                names.append(name)
         ours, peers, lost, plain, rounded = (np.array(column) for column in zip(*table, strict=True))
         print(
             f"\n{budget:g} s: over {len(table)} graphs the sum of ours is {ours.sum():.1f}, of the best peer of each "
-            f"{peers.sum():.1f}; ours is more than one standard error below it on {int(lost.sum())}"
+            f"{peers.sum():.1f}; ours is more than one standard error below it on "
+            f"{', '.join(np.array(names)[lost.astype(bool)]) or 'none'}"
         )
         seen = np.isfinite(plain)
         if seen.any():

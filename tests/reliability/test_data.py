@@ -236,8 +236,9 @@ def test_equal_rows_are_no_pairs(shape):
     assert assert_ends_well(cut("euclidean"), X).cut_value_ == 0
 
 
-def test_sparse_data_at_the_edge_of_rounding_are_verified_to_that():
-    X = 1e9 - np.diag([0.0, 1.0, 1.0])
+@pytest.mark.parametrize("moved", [np.diag([0.0, 1.0, 1.0]), [[0.0, 0.0, 0.0], [2.0, 0.0, 0.0], [0.0, 1.0, 0.0]]])
+def test_sparse_data_at_the_edge_of_rounding_are_verified_to_that(moved):
+    X = 1e9 - np.asarray(moved)
     assert_ends_well(embed(1), sp.csr_array(X), plain=X)
 
 

@@ -138,7 +138,7 @@ def draw(found, path):
 
     matplotlib.use("svg")
     matplotlib.rcParams["svg.hashsalt"] = "scaling"
-    from matplotlib import pyplot
+    from matplotlib import pyplot, ticker
 
     names = list(dict.fromkeys(name for name, _ in found))
     figure, axes = pyplot.subplots(2, len(names), figsize=(3.4 * len(names), 5.6), sharex="col", squeeze=False)
@@ -155,7 +155,11 @@ def draw(found, path):
                 axis.loglog(growth[kept], values[kept], marker="o", label=label)
         axes[0, column].set_title(TITLES[name], fontsize=10)
         for axis in axes[:, column]:
-            axis.legend(fontsize=8, title="size: exponent", title_fontsize=8)
+            axis.set_xscale("log", base=2)
+            axis.xaxis.set_major_formatter(ticker.ScalarFormatter())
+            axis.yaxis.set_minor_formatter(ticker.NullFormatter())
+            axis.set_ylim(top=8 * axis.get_ylim()[1])  # room for the legend
+            axis.legend(fontsize=8, title="size: exponent", title_fontsize=8, loc="upper left")
             axis.grid(alpha=0.3)
         axes[1, column].set_xlabel("growth of the size")
     axes[0, 0].set_ylabel("CPU seconds of a fit")

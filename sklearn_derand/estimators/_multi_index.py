@@ -115,6 +115,9 @@ class MultiIndexStudentRegressor(
         Start from the last fit's networks where shapes agree, instead of at random.
     validation_fraction : float, default=0.2
         Part of the rows set aside for the choices called "auto"; the final fit sees all rows.
+    batch_size : int or None, default=None
+        For many rows: everything "auto" is chosen on this many rows drawn at random, and random starts are descended on
+        growing batches. The final descents and their certificates are of all rows.
     train_bias : bool, default=True
         False fixes the first layer's biases at 0, where the lemma fails: the paper's contrast.
     refine : bool, default=True
@@ -213,6 +216,7 @@ class MultiIndexStudentRegressor(
         "n_jobs": [Integral, None],
         "warm_start": ["boolean"],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "batch_size": [Interval(Integral, 8, None, closed="left"), None],
         "train_bias": ["boolean"],
         "refine": ["boolean"],
         "distributed": ["boolean", StrOptions({"auto"})],
@@ -231,6 +235,7 @@ class MultiIndexStudentRegressor(
         n_jobs: int | None = None,
         warm_start: bool = False,
         validation_fraction: float = 0.2,
+        batch_size: int | None = None,
         train_bias: bool = True,
         refine: bool = True,
         solver: str = "lbfgs",
@@ -251,6 +256,7 @@ class MultiIndexStudentRegressor(
         self.n_jobs = n_jobs
         self.warm_start = warm_start
         self.validation_fraction = validation_fraction
+        self.batch_size = batch_size
         self.train_bias = train_bias
         self.refine = refine
         self.solver = solver
@@ -289,8 +295,9 @@ class MultiIndexStudentRegressor(
         """Choose k and alpha, descend the full student, refine, and publish."""
         n_features = data.inputs.shape[1]
         seeds = self._draw_seeds(self.n_init + 2, data.ranks)
+        sample = data if self.batch_size is None else data.sample(self.batch_size, seeds[-1])
         choice = choose(
-            data,
+            sample,
             spec,
             n_components=None if self.n_components == "auto" else int(self.n_components),
             alpha=None if self.alpha == "auto" else float(self.alpha),
@@ -298,6 +305,7 @@ class MultiIndexStudentRegressor(
             refine=self.refine,
             validation_fraction=self.validation_fraction,
             seed=seeds[-1],
+            n_samples=data.n_samples(),
         )
         full_risk = spec.risk(data, None, choice.alpha)
         logger.debug("%d indices, alpha %.3g", choice.n_components, choice.alpha)
@@ -309,7 +317,7 @@ class MultiIndexStudentRegressor(
         directions = vectors[: choice.n_components]
         risk, solution = full_risk, full
         if self.refine:
-            risk, solution = self._refine(data, spec, choice, full_risk, full, directions, seeds[-2])
+            risk, solution = self._refine(data, sample, spec, choice, full_risk, full, directions, seeds[-2])
             if choice.n_components < n_features:
                 directions = orthonormal_rows(risk.network.unpack(solution.params)[0].cpu().numpy())
         self._read_off(data, choice, full_risk, full, risk, solution, directions)
@@ -366,6 +374,7 @@ class MultiIndexStudentRegressor(
         settings = {
             "tol": max(self.tol, DISCOVERY_TOL),
             "curvature_tol": DISCOVERY_CURVATURE * risk.alpha,
+            "batch_size": self.batch_size if risk.ranks.size == 1 else None,
         }
         previous = self._previous("discovery_", risk.network)
         starts = [previous.to(spec.device)] if previous is not None else [start] + [None] * (len(seeds) - 1)
@@ -376,7 +385,7 @@ class MultiIndexStudentRegressor(
         )
         return min(enumerate(solutions), key=lambda pair: (pair[1].value, pair[0]))[1]
 
-    def _refine(self, data, spec, choice, full_risk, full, directions, seed):
+    def _refine(self, data, sample, spec, choice, full_risk, full, directions, seed):
         """Student of rank k from the leading directions, or from where the last fit ended."""
         rank = choice.n_components if choice.n_components < data.inputs.shape[1] else None
         start, penalty, decay = full.params, choice.refined_alpha, choice.refined_decay
@@ -384,7 +393,7 @@ class MultiIndexStudentRegressor(
             start = refinement_start(full_risk.network, start, spec.network(data, rank), directions)
         if penalty is None:
             given = None if self.weight_decay == "auto" else float(self.weight_decay)
-            penalty, decay, start = choose_penalties(data, spec, rank, start, given, seed)
+            penalty, decay, start = choose_penalties(sample, spec, rank, start, given, seed)
         spec = replace(spec, weight_decay=decay)
         risk = spec.risk(data, rank, penalty)
         if choice.refined_start is not None:

@@ -182,6 +182,7 @@ def choose(
     refine: bool,
     validation_fraction: float,
     seed: int,
+    n_samples: int,
 ) -> Choice:
     """Choose what the user left open, by the loss on rows set aside.
 
@@ -194,7 +195,7 @@ def choose(
     Parameters
     ----------
     data : StudentData
-        All rows.
+        The rows by which to choose.
     spec : StudentSpec
         The student.
     n_components : int or None
@@ -207,13 +208,15 @@ def choose(
         Part of the rows that is set aside.
     seed : int
         Seed of the split and of the descents.
+    n_samples : int
+        Rows that the final students are fitted on.
 
     Returns
     -------
     Choice
         The user's own values where given.
     """
-    n_samples, n_features = data.n_samples(), data.inputs.shape[1]
+    n_features = data.inputs.shape[1]
     fixed_decay = refined_decay(weight_decay, n_samples)
     if n_components is not None and alpha is not None:
         return Choice(n_components, alpha, refinement_penalty(alpha, n_samples), fixed_decay)

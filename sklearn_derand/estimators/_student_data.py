@@ -50,6 +50,24 @@ class StudentData:
     scale: np.ndarray
     ranks: Ranks
 
+    def sample(self, size: int, seed: int) -> StudentData:
+        """Return this many rows of all ranks, drawn without replacement; all where there are no more.
+
+        Parameters
+        ----------
+        size : int
+            Rows wanted.
+        seed : int
+            Seed of the draw.
+
+        Returns
+        -------
+        StudentData
+            In the same units.
+        """
+        n_samples = self.n_samples()
+        return self if size >= n_samples else self.own(np.random.RandomState(seed).permutation(n_samples)[:size])
+
     def rows(self, chosen: np.ndarray) -> StudentData:
         """Return the same data with only the chosen rows, their weights again summing to 1.
 

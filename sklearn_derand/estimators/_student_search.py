@@ -62,7 +62,7 @@ class StudentSpec:
         )
 
 
-def descend(risk, spec: StudentSpec, start, seed: int, *, tol: float, curvature_tol: float):
+def descend(risk, spec: StudentSpec, start, seed: int, *, tol: float, curvature_tol: float, batch_size=None):
     """Run the engine on one thread from ``start``, or from the random law of ``seed``.
 
     Parameters
@@ -77,6 +77,8 @@ def descend(risk, spec: StudentSpec, start, seed: int, *, tol: float, curvature_
         Seed of the start and of the certificate.
     tol, curvature_tol : float
         What is asked.
+    batch_size : int or None
+        Rows of the first of the growing batches on which a random start is descended.
 
     Returns
     -------
@@ -88,6 +90,7 @@ def descend(risk, spec: StudentSpec, start, seed: int, *, tol: float, curvature_
 
     # The random law is drawn on the CPU so that every device starts from the same point.
     with limit_threads(1):
+        batch_size = batch_size if start is None and batch_size is not None and batch_size < risk.n_terms else None
         if start is None:
             import torch
 
@@ -100,6 +103,7 @@ def descend(risk, spec: StudentSpec, start, seed: int, *, tol: float, curvature_
             curvature_tol=curvature_tol,
             max_iter=spec.max_iter,
             random_state=seed,
+            batch_size=batch_size,
         )
 
 

@@ -8,7 +8,7 @@ this sample; `stein_decomposition` measures how far the sample is from the theor
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Generator, Tensor
@@ -143,6 +143,28 @@ class StudentRisk:
         if self.shift is not None:
             prediction = prediction + self.shift
         return self.loss(prediction, self.targets)
+
+    @property
+    def n_terms(self) -> int:
+        """Rows of this rank, of which a batch stands for all."""
+        return len(self.inputs)
+
+    def batch(self, indices: Tensor) -> StudentRisk:
+        """Return the risk of some rows, their weights again summing to 1.
+
+        Parameters
+        ----------
+        indices : Tensor of int
+            Rows.
+
+        Returns
+        -------
+        StudentRisk
+            Of the same student and penalties.
+        """
+        weights = self.weights[indices]
+        chosen = {"inputs": self.inputs[indices], "targets": self.targets[indices], "weights": weights / weights.sum()}
+        return replace(self, **chosen)
 
     def initial(self, generator: Generator) -> Tensor:
         """Draw the random law of the network.

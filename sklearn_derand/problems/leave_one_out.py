@@ -22,7 +22,7 @@ MOST_LEVERAGE = 0.99
 """Leverage above which a row alone decides its own prediction and the step means nothing; it is bounded there."""
 
 
-def leave_one_out_losses(risk: StudentRisk, params: Tensor) -> tuple[Tensor, Tensor]:
+def leave_one_out_losses(risk: StudentRisk, params: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Loss of each row as predicted by the student of all other rows, penalties left out.
 
     Not checked: that the point is stationary. Where the loss couples outputs, row sums stand for its curvature.
@@ -36,8 +36,10 @@ def leave_one_out_losses(risk: StudentRisk, params: Tensor) -> tuple[Tensor, Ten
 
     Returns
     -------
-    losses : Tensor of shape (n_rows,)
+    left_out : Tensor of shape (n_rows,)
         Of at most 2,000 rows, evenly spaced.
+    fitted : Tensor of shape (n_rows,)
+        Losses of the same rows as the student itself predicts them.
     weights : Tensor of shape (n_rows,)
         Their weights, summing to 1 over all ranks.
     """
@@ -64,5 +66,5 @@ def leave_one_out_losses(risk: StudentRisk, params: Tensor) -> tuple[Tensor, Ten
     moved = torch.einsum("ioq,iq->io", influence, slope)
     inner = torch.linalg.solve(eye - leverage, roots * moved)
     moved = moved + torch.einsum("ioq,iq->io", influence, roots * inner)
-    left_out = replace(risk, targets=targets).losses(prediction + moved)
-    return left_out, weights / ranks.sum(weights.sum())
+    here = replace(risk, targets=targets)
+    return here.losses(prediction + moved), here.losses(prediction), weights / ranks.sum(weights.sum())

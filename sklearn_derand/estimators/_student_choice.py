@@ -236,7 +236,7 @@ def choose(
     if has_leave_one_out(spec, data, rank):
         return Choice(n_components, penalty, None, None, full)
     start = full if rank is None else restricted(rank)
-    path = [*reversed(STIFF), *SUPPLE]
+    path = [*STIFF, *SUPPLE]
     if weight_decay is not None:
         path = list(dict.fromkeys((a, weight_decay) for a, _ in path))
     best = split.path(path, rank, start, PATIENCE)

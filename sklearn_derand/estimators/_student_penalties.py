@@ -11,9 +11,9 @@ from sklearn_derand.estimators._student_search import StudentSpec, descend
 from sklearn_derand.estimators._student_solver import MAX_MATRIX
 
 SUPPLE = ((1e-3, 1e-4), (3e-4, 1e-5), (3e-4, 1e-6), (1e-4, 1e-4))
-STIFF = ((1e-2, 1e-4), (1e-2, 1e-3), (3e-2, 1e-2))
+STIFF = ((3e-2, 1e-2), (1e-2, 1e-3), (1e-2, 1e-4))
 """First-layer penalty and weight decay of the refined student under ``alpha="auto"``: the path to supple students, and
-the one to stiff students that is taken where its first step is best. Links with jumps want a small first-layer
+one from stiff students that is taken too where the first step of the other is best. Links with jumps want a small first-layer
 penalty, polynomials in the tails a small decay, few rows much of both."""
 
 PATIENCE = 2
@@ -70,7 +70,8 @@ def choose_penalties(data: StudentData, spec: StudentSpec, rank: int, start, wei
         paths = [tuple(dict.fromkeys((penalty, weight_decay) for penalty, _ in path)) for path in paths]
     best = _follow(paths[0], data, spec, rank, start, seed, PATIENCE)
     if best[1:3] == paths[0][0]:
-        best = min(best, _follow(paths[1], data, spec, rank, best[3], seed, 1), key=lambda found: found[0])
+        # From the start again: what a supple student has fitted to noise a stiff one does not give back
+        best = min(best, _follow(paths[1], data, spec, rank, start, seed, PATIENCE), key=lambda found: found[0])
     return best[1:]
 
 

@@ -13,8 +13,8 @@ from sklearn_derand.estimators._student_solver import MAX_MATRIX
 SUPPLE = ((1e-3, 1e-4), (3e-4, 1e-5), (3e-4, 1e-6), (1e-4, 1e-4))
 STIFF = ((3e-2, 1e-2), (1e-2, 1e-3), (1e-2, 1e-4))
 """First-layer penalty and weight decay of the refined student under ``alpha="auto"``: the path to supple students, and
-one from stiff students that is taken too where the first step of the other is best. Links with jumps want a small first-layer
-penalty, polynomials in the tails a small decay, few rows much of both."""
+one from stiff students that is taken too where the first step of the other is best. Links with jumps want a small
+first-layer penalty, polynomials in the tails a small decay, few rows much of both."""
 
 PATIENCE = 2
 """Candidates without improvement after which a path of candidates ends."""

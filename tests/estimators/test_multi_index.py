@@ -319,3 +319,31 @@ def test_prepared_rows_are_isotropic():
     np.testing.assert_allclose((data.inputs.T * data.weights) @ data.inputs, np.eye(4), atol=1e-10)
     np.testing.assert_allclose(data.weights @ data.inputs, 0.0, atol=1e-12)
     assert data.weights.sum() == pytest.approx(1.0)
+
+
+def test_batches_choose_on_a_sample_and_certify_all_rows():
+    X, y, U = make_multi_index(1200, 5, 1, link="square", noise=0.1, coef=True, random_state=0)
+    for settings in ({"alpha": "auto"}, {"alpha": 0.03}):  # with a choice, and from a random start on growing batches
+        model = student(batch_size=200, hidden_layer_sizes=(6,), **settings)
+        data, spec = spec_of(model, X, y)
+        model.fit(X, y)
+        assert subspace_distance(model.components_, U) < 0.03
+        risk = replace(spec, weight_decay=model.weight_decay_).risk(data, 1, model.refined_alpha_)
+        evidence = certify(risk, as_tensor(model.certified_params_), tol=1e-5, curvature_tol=1e-3, random_state=0)
+        assert evidence.holds and model.certificate_.holds
+        assert evidence.value == pytest.approx(model.certificate_.value, rel=1e-10)
+    whole = student(hidden_layer_sizes=(6,), alpha=0.03)
+    np.testing.assert_array_equal(  # as many rows as there are: no batches
+        clone(whole).set_params(batch_size=1200).fit(X, y).certified_params_, whole.fit(X, y).certified_params_
+    )
+
+
+def test_penalties_follow_the_noise():
+    """Few noisy rows ask for a stiff student; many clean ones of a cubic for a supple one."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((300, 3))
+    cubic = X[:, 0] + 0.5 * X[:, 0] ** 3
+    clean = student(alpha="auto").fit(X, cubic)
+    noisy = student(alpha="auto").fit(X, cubic + 10.0 * rng.standard_normal(300))
+    assert clean.weight_decay_ < noisy.weight_decay_
+    assert clean.refined_alpha_ <= noisy.refined_alpha_

@@ -20,7 +20,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from sklearn_derand.estimators._base import DerandomizedEstimator, all_or_nothing
 from sklearn_derand.estimators._ranks import check_alike, find_ranks
 from sklearn_derand.estimators._student_choice import choose, full_decay
-from sklearn_derand.estimators._student_data import StudentData, check_network_memory, prepare_data
+from sklearn_derand.estimators._student_data import StudentData, check_network_memory, check_rank, prepare_data
 from sklearn_derand.estimators._student_penalties import choose_penalties
 from sklearn_derand.estimators._student_readout import fix_gauge, hidden_widths, layers_of
 from sklearn_derand.estimators._student_search import (
@@ -342,16 +342,7 @@ class MultiIndexStudentRegressor(
         check_alike(ranks, self, X)
         hidden, n_samples = hidden_widths(self.hidden_layer_sizes), int(ranks.sum(X.shape[0]))
         if not isinstance(self.n_components, str):
-            if self.n_components > X.shape[1]:
-                raise ValueError(
-                    f"n_components={self.n_components} exceeds the {X.shape[1]} features of X; "
-                    "ask for at most n_features indices, or use n_components='auto'."
-                )
-            if self.n_components > n_samples:
-                raise ValueError(
-                    f"n_components={self.n_components} exceeds the {n_samples} rows of X; "
-                    "give more rows or ask for fewer indices."
-                )
+            check_rank(self.n_components, n_samples, X.shape[1])
         self._y_ndim = y.ndim
         check_network_memory(hidden, *X.shape)
         data = prepare_data(X, y.reshape(len(y), -1), weights, self.loss, ranks)

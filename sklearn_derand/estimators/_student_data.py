@@ -229,3 +229,29 @@ def prepare_data(X: np.ndarray, y: np.ndarray, sample_weight: np.ndarray, loss, 
     shift, scale = target_units(y, weights, loss, ranks)
     targets = y if loss == "poisson" or callable(loss) else (y - shift) / scale
     return StudentData((X - mean) @ whitening, targets, weights, mean, whitening, shift, scale, ranks)
+
+
+def check_rank(n_components: int, n_samples: int, n_features: int) -> None:
+    """Refuse more indices than the data have columns or rows.
+
+    Parameters
+    ----------
+    n_components : int
+        The estimator's parameter.
+    n_samples, n_features : int
+        Of the data, all ranks together.
+
+    Raises
+    ------
+    ValueError
+        Naming which of the two is exceeded.
+    """
+    if n_components > n_features:
+        raise ValueError(
+            f"n_components={n_components} exceeds the {n_features} features of X; "
+            "ask for at most n_features indices, or use n_components='auto'."
+        )
+    if n_components > n_samples:
+        raise ValueError(
+            f"n_components={n_components} exceeds the {n_samples} rows of X; give more rows or ask for fewer indices."
+        )

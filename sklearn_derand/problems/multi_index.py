@@ -150,7 +150,7 @@ class StudentRisk:
         return len(self.inputs)
 
     def batch(self, indices: Tensor) -> StudentRisk:
-        """Return the risk of some rows, their weights again summing to 1.
+        """Return the risk of some rows, weighted so that over uniformly drawn rows it is unbiased for all.
 
         Parameters
         ----------
@@ -162,9 +162,8 @@ class StudentRisk:
         StudentRisk
             Of the same student and penalties.
         """
-        weights = self.weights[indices]
-        chosen = {"inputs": self.inputs[indices], "targets": self.targets[indices], "weights": weights / weights.sum()}
-        return replace(self, **chosen)
+        weights = self.weights[indices] * (self.n_terms / len(indices))
+        return replace(self, inputs=self.inputs[indices], targets=self.targets[indices], weights=weights)
 
     def initial(self, generator: Generator) -> Tensor:
         """Draw the random law of the network.

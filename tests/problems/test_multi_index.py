@@ -230,3 +230,11 @@ def test_squared_error_has_units():
     prediction = risk.network.forward(params, risk.inputs)
     torch.testing.assert_close(scaled.losses(prediction), 9.0 * risk.losses(prediction), rtol=1e-10, atol=0)
     assert scaled.loss is squared_error
+
+
+def test_batches_of_weighted_rows_average_to_the_whole_risk():
+    risk, params = make_risk(n=40)
+    order = torch.randperm(40, generator=torch.Generator().manual_seed(1))
+    values = [risk.batch(indices).value(params).item() for indices in order.split(8)]
+    assert np.ptp(values) > 1e-3
+    np.testing.assert_allclose(np.mean(values), risk.value(params).item(), rtol=1e-13)

@@ -49,6 +49,8 @@ assert pipe.score(X_test, y_test) > 0.85
 # The learned link, as partial dependence on the two indices.
 
 indices = pipe[:2].transform(X_test)
-display = PartialDependenceDisplay.from_estimator(pipe[2:], indices, [(0, 1)], grid_resolution=30)
+display = PartialDependenceDisplay.from_estimator(
+    pipe[2:], indices, [(0, 1)], feature_names=["index 0", "index 1"], grid_resolution=30
+)
 display.figure_.suptitle("The link on the two indices: a saddle")
 plt.show()

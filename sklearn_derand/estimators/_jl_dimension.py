@@ -57,7 +57,7 @@ def descend_at(run, tensors, coordinates, init, seed, max_iter, slack, k):
     run = partial(run, reconstruct=reconstruct)
     if k >= coordinates.rank:
         descent = Descent.isometry(objective, scales)
-        descent.advance(run, max_iter=max_iter)
+        descent.advance(run, max_iter=0)  # the optimum: steps could only follow its rounding
         return descent
     n_axes = min(k, coordinates.rank) if init == "pca+gaussian" else 0
     descent = derandomise(run, objective, bound * t, scales, n_axes, seed, max_iter)

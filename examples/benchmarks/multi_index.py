@@ -38,6 +38,7 @@ from sklearn.neural_network import MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+import sklearn_derand
 from sklearn_derand import MultiIndexStudentRegressor
 from sklearn_derand.metrics import subspace_distance
 
@@ -198,9 +199,9 @@ def cpu_seconds():
 
 def header():
     """Print the command and the versions that the tables below come from."""
-    print("python examples/benchmarks/multi_index.py", *sys.argv[1:])
-    packages = ("sklearn-derand", "torch", "scikit-learn", "numpy", "scipy", "statsmodels", "xrfm")
-    found = []
+    print("python examples/benchmarks/multi_index.py", *(Path(word).name for word in sys.argv[1:]))
+    packages = ("torch", "scikit-learn", "numpy", "scipy", "statsmodels", "xrfm")
+    found = [f"sklearn_derand {sklearn_derand.__version__}"]
     for package in packages:
         try:
             found.append(f"{package} {metadata.version(package)}")

@@ -40,11 +40,11 @@ html_theme_options = {
     "navbar_end": ["theme-switcher"],
     "show_prev_next": False,
     "secondary_sidebar_items": ["page-toc"],
-    "header_links_before_dropdown": 8,
+    "header_links_before_dropdown": 6,
     "pygments_light_style": "tango",
 }
 html_sidebars = dict.fromkeys(
-    ("index", "getting_started", "benchmarks/index", "add_a_problem", "reliability", "changes"), []
+    ("index", "getting_started", "benchmarks/index", "scaling", "add_a_problem", "reliability", "changes"), []
 )
 
 sphinx_gallery_conf = {

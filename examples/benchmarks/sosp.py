@@ -21,10 +21,14 @@ One thread, float64. pytorch-minimize is compared where it is installed.
 import argparse
 import importlib.util
 import os
+import platform
+import sys
 import time
 import warnings
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import partial
+from importlib import metadata
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -380,6 +384,9 @@ def main():
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
+    print("python examples/benchmarks/sosp.py", *sys.argv[1:])
+    versions = ", ".join(f"{name} {metadata.version(name)}" for name in ("torch", "numpy", "scipy"))
+    print(f"{datetime.now(UTC):%Y-%m-%d}; Python {platform.python_version()}, {versions}; one thread")
     if importlib.util.find_spec("torchmin") is None:
         print("pytorch-minimize is not installed and is left out.")
     minimize(lambda p: p.square().sum(), torch.ones(100, dtype=torch.float64))  # loads what torch loads late

@@ -34,7 +34,7 @@ def points():
 def estimator(name):
     """Return an estimator, not fitted."""
     if name == "embedding":
-        return DerandJLEmbedding(2, solver="trust_region", tol=1e-9, random_state=0)
+        return DerandJLEmbedding(2, solver="trust_region", tol=1e-12, random_state=0)
     if name == "smallest embedding":
         return DerandJLEmbedding(eps=0.9, max_pairs=400, random_state=0)
     if name == "student":
@@ -42,4 +42,4 @@ def estimator(name):
         return MultiIndexStudentRegressor(
             1, hidden_layer_sizes=(3,), alpha=0.05, weight_decay=0.03, solver="trust_region", tol=1e-10, random_state=0
         )
-    return MultiIndexStudentRegressor(hidden_layer_sizes=(3,), solver="trust_region", tol=1e-9, random_state=1)
+    return MultiIndexStudentRegressor(hidden_layer_sizes=(3,), solver="trust_region", tol=1e-12, random_state=1)

@@ -108,9 +108,9 @@ def assert_same_on_all_ranks(found):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "sharpness"), [("student", 1e-7), ("chosen", 1e-5)])
-def test_a_fit_on_two_ranks_is_that_of_one_process(fits, name, sharpness):
-    """The minimum is the same; where in it a descent stops is as sharp as the penalties make it."""
+@pytest.mark.parametrize("name", ["student", "chosen"])
+def test_a_fit_on_two_ranks_is_that_of_one_process(fits, name):
+    """The minimum is the same; where in it a descent stops is as sharp as ``tol``, hence a small one in these cases."""
     assert_same_on_all_ranks({rank: fits[rank][name] for rank in fits})
     found = fits[0][name]
     alone = estimator(name).fit(*table())
@@ -120,7 +120,7 @@ def test_a_fit_on_two_ranks_is_that_of_one_process(fits, name, sharpness):
         np.testing.assert_allclose(found[attribute], getattr(alone, attribute), rtol=1e-10, err_msg=attribute)
     np.testing.assert_allclose(found["certificate_"].value, alone.certificate_.value, rtol=1e-10)
     for attribute in ("loss_", "components_"):
-        np.testing.assert_allclose(found[attribute], getattr(alone, attribute), rtol=sharpness, err_msg=attribute)
+        np.testing.assert_allclose(found[attribute], getattr(alone, attribute), rtol=1e-10, err_msg=attribute)
 
 
 @pytest.mark.slow
@@ -137,7 +137,7 @@ def test_an_embedding_on_two_ranks_is_that_of_one_process(fits, name):
     if name == "embedding":
         np.testing.assert_allclose(found["distortion_"], max_distortion(X, X @ found["components_"].T), rtol=1e-10)
         np.testing.assert_allclose(found["certificate_"].value, alone.certificate_.value, rtol=1e-10)
-        np.testing.assert_allclose(found["distortion_"], alone.distortion_, rtol=1e-8)
+        np.testing.assert_allclose(found["distortion_"], alone.distortion_, rtol=1e-10)
 
 
 @pytest.mark.slow

@@ -33,7 +33,7 @@ def matrix_factorisation() -> Landscape:
 
     def function(params):
         left, right = params[: rows * rank].view(rows, rank), params[rows * rank :].view(columns, rank)
-        return 0.5 * (left @ right.T - target).square().sum()
+        return 0.5 * (left @ right.T - target.to(params)).square().sum()
 
     return Landscape(function, torch.zeros((rows + columns) * rank, dtype=torch.float64), 0.0)
 
@@ -44,7 +44,7 @@ def phase_retrieval() -> Landscape:
     target = (design @ (signal / signal.norm())) ** 2
 
     def function(params):
-        return ((design @ params) ** 2 - target).square().mean() / 4
+        return ((design.to(params) @ params) ** 2 - target.to(params)).square().mean() / 4
 
     return Landscape(function, torch.zeros(80, dtype=torch.float64), 0.0)
 
@@ -75,7 +75,8 @@ def teacher_student() -> Landscape:
 
     def function(params):
         first, bias, last = params[:18].view(6, 3), params[18:21], params[21:24]
-        return 0.5 * (torch.tanh(inputs @ first + bias) @ last - target).square().mean() + 5e-3 * params.square().sum()
+        output = torch.tanh(inputs.to(params) @ first + bias) @ last
+        return 0.5 * (output - target.to(params)).square().mean() + 5e-3 * params.square().sum()
 
     return Landscape(function, torch.zeros(24, dtype=torch.float64))
 
@@ -86,8 +87,8 @@ def ill_conditioned() -> Landscape:
     scales = torch.logspace(-2, 4, 20, dtype=torch.float64)
 
     def function(params):
-        inner = frame @ params
-        return 0.5 * (scales * inner.square()).sum() + 0.25 * inner.square().sum().square()
+        inner = frame.to(params) @ params
+        return 0.5 * (scales.to(params) * inner.square()).sum() + 0.25 * inner.square().sum().square()
 
     return Landscape(function, torch.ones(20, dtype=torch.float64), 0.0, hard_for_gradients=True)
 
@@ -110,7 +111,7 @@ def scale_invariant() -> Landscape:
     values = torch.arange(1.0, 81.0, dtype=torch.float64)
     start = torch.zeros(80, dtype=torch.float64)
     start[40] = 1.0
-    return Landscape(lambda params: (values * params.square()).sum() / params.square().sum(), start, 1.0)
+    return Landscape(lambda params: (values.to(params) * params.square()).sum() / params.square().sum(), start, 1.0)
 
 
 def not_a_number() -> Landscape:

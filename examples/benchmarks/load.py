@@ -12,10 +12,13 @@ Exit status: 0 all loads ended well and below the limit, 1 not.
 
 import argparse
 import os
+import platform
 import subprocess
 import sys
 import time
 import warnings
+from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -147,6 +150,10 @@ def main():
         print(LOADS[arguments.run]())
         return 0
     failed = 0
+    print("python examples/benchmarks/load.py", *sys.argv[1:])
+    libraries = ", ".join(f"{name} {version(name)}" for name in ("torch", "numpy", "scipy", "scikit-learn"))
+    print(f"Python {platform.python_version()}, {libraries}; {platform.machine()}")
+    print(f"{datetime.now(UTC):%Y-%m-%d}\n")
     print(f"{'load':<16} {'CPU s':>8} {'wall s':>8} {'peak GiB':>9}  outcome")
     for name in arguments.only:
         started = time.monotonic()

@@ -26,7 +26,7 @@ from sklearn_derand.estimators._jl_validation import map_for_new_points, splits
 from sklearn_derand.estimators._magnitude import check_magnitude
 from sklearn_derand.estimators._memory import check_memory
 from sklearn_derand.estimators._ranks import check_alike, find_ranks
-from sklearn_derand.metrics._distortion import max_distortion
+from sklearn_derand.metrics._distortion import max_distortion_of_map
 
 
 class DerandJLEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DerandomizedEstimator):
@@ -289,7 +289,8 @@ class DerandJLEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Deran
         from sklearn_derand.problems.distortion_bounds import distortion_lower_bound, gaussian_bound
 
         images, ranks = safe_sparse_dot(X, self.components_.T, dense_output=True), coordinates.ranks
-        self.distortion_ = max_distortion(X, images) if ranks is None else max_distortion_over_ranks(X, images, ranks)
+        measure = max_distortion_of_map if ranks is None else partial(max_distortion_over_ranks, ranks=ranks)
+        self.distortion_ = measure(X, images, self.components_)
         if descent is None:
             import torch
 

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import linalg, sparse
 
-from sklearn_derand.metrics._distortion import squared_distances
+from sklearn_derand.metrics._distortion import CANCELLATION, squared_distances, squared_norms
+
+EPS = float(np.finfo(float).eps)
 
 FAITHFUL = 1e-3
 """A pair so close that rounding changes its squared distance by more than this share is left out of the objective
@@ -51,28 +53,27 @@ class SpanCoordinates:
     def of(cls, X):
         """Compute the coordinates of the rows of ``X``, dense or csr, float64."""
         n, d = X.shape
-        mean = np.asarray(X.mean(axis=0)).ravel()
+        if sparse.issparse(X) and d <= n:  # no larger than the distances, and exact far from the origin
+            X = X.toarray()
         # Less the first row, equal rows are exactly 0 however far they lie from the origin.
         centred = X if sparse.issparse(X) else X - X[0]
         if not sparse.issparse(X):
             centred -= centred.mean(axis=0)
         distances = squared_distances(centred)
         basis = dual = None
-        # Sparse data are not centred: far from the origin their Gram matrix has lost what distances still know.
-        far = sparse.issparse(X) and mean @ mean > 1e6 * distances.mean()
-        if d <= n and not far:
-            gram = centred.T @ centred
-            if sparse.issparse(gram):
-                gram = gram.toarray() - n * np.outer(mean, mean)
-            _, vectors = spectrum(gram)
+        if d <= n:
+            _, vectors = spectrum(centred.T @ centred)
             basis = vectors.T
-            points = np.asarray(centred @ vectors)
+            points = centred @ vectors
             points -= points.mean(axis=0)
         else:
             # -1/2 J D J is the centred Gram matrix, D being free of cancellation.
             gram = distances - distances.mean(axis=0)
             gram -= gram.mean(axis=1)[:, None]
-            values, vectors = spectrum(-0.5 * gram)
+            # Sparse rows are not centred: far from the origin their distances have lost digits.
+            norms = squared_norms(centred).max() if sparse.issparse(X) else 0.0
+            lost = norms / max(distances.mean(), CANCELLATION * norms, np.finfo(float).tiny)
+            values, vectors = spectrum(-0.5 * gram, 10 * EPS * lost)
             points = vectors * np.sqrt(values)
             dual = (vectors / np.sqrt(values)).T
             if not sparse.issparse(X):
@@ -126,10 +127,10 @@ class SpanCoordinates:
         return rows - self.to_features(self.inside(rows))
 
 
-def spectrum(gram):
-    """Return the eigenvalues above rounding, decreasing, and their eigenvectors."""
+def spectrum(gram, least=0.0):
+    """Return the eigenvalues above rounding and ``least`` times the largest, decreasing, and their eigenvectors."""
     values, vectors = linalg.eigh(gram, check_finite=False)
-    kept = values > 4 * gram.shape[0] * np.finfo(float).eps * max(values[-1], 0.0)
+    kept = values > max(least, 4 * gram.shape[0] * EPS) * max(values[-1], 0.0)
     return values[kept][::-1], vectors[:, kept][:, ::-1]
 
 

@@ -105,8 +105,8 @@ def _distances(X, ranks, n):
     return out
 
 
-def max_distortion_over_ranks(X, Z, ranks):
-    """Return the largest relative change of a squared distance, as ``max_distortion``, over the pairs of all rows.
+def max_distortion_over_ranks(X, Z, components, ranks):
+    """Return the largest relative change of a squared distance over the pairs of all rows: ``max_distortion_of_map``.
 
     Parameters
     ----------
@@ -114,6 +114,8 @@ def max_distortion_over_ranks(X, Z, ranks):
         Points of this rank.
     Z : ndarray of shape (n_own, k)
         Their images, in the precision in which they are returned.
+    components : ndarray of shape (k, d)
+        The map.
     ranks : Ranks
         Who take part.
 
@@ -122,17 +124,19 @@ def max_distortion_over_ranks(X, Z, ranks):
     float
     """
     epsilon = float(np.finfo(Z.dtype).eps)
+    products = squared_norms(X.astype(np.float64)) * float(np.square(components, dtype=np.float64).sum())
     X, Z = X.astype(np.float64, copy=False), Z.astype(np.float64, copy=False)
     if not sparse.issparse(X):
         X = X - ranks.sum(X.sum(axis=0)) / ranks.sum(X.shape[0])
     squares, image_squares, worst = squared_norms(X), squared_norms(Z), 0.0
-    for (_, others), (_, images) in zip(shards(X, ranks), shards(Z, ranks), strict=True):
+    passing = zip(shards(X, ranks), shards(Z, ranks), shards(products[:, None], ranks), strict=True)
+    for (_, others), (_, images), (_, other_products) in passing:
         right, image_right = squared_norms(others), squared_norms(images)
         for rows in _blocks(X.shape[0], others.shape[0]):
             change = relative_changes(
                 cross_distances(X[rows], others, squares[rows], right),
                 cross_distances(Z[rows], images, image_squares[rows], image_right),
-                negligible(image_squares[rows], image_right, epsilon),
+                negligible(products[rows], other_products.ravel(), epsilon),
             )
             worst = max(worst, float(np.abs(change).max(initial=0.0)))
     return ranks.max(worst)

@@ -21,6 +21,9 @@ from sklearn_derand.metrics import cut_value
 from sklearn_derand.metrics._distortion import squared_distances
 
 EDGE_LIST = "Make an edge list a matrix by scipy.sparse.coo_array((w, (i, j)), shape=(n, n)) plus its transpose"
+COSINE_ROUNDING = 1e-15
+"""A distance of cosine at most this far from 0 is one of 0: one minus a cosine is known to the rounding of 1."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -316,6 +319,9 @@ class DerandMaxCut(ClusterMixin, DerandomizedEstimator):
             # scikit-learn's expansion of the square loses all digits of distances far below the norms.
             X = sparse.csr_array(X) if sparse.issparse(X) else X - X.mean(axis=0)
             distances = np.sqrt(squared_distances(X))
+        elif self.metric == "cosine":
+            distances = pairwise_distances(_tamed(X), metric="cosine")
+            distances[distances <= COSINE_ROUNDING] = 0.0
         else:
             distances = pairwise_distances(X, metric=self.metric)
         return 0.5 * (distances + distances.T)
@@ -336,3 +342,11 @@ class DerandMaxCut(ClusterMixin, DerandomizedEstimator):
 def _labels(sides: np.ndarray) -> np.ndarray:
     """Labels 0, 1 of numbers on two sides of 0; that of the first is 0."""
     return ((sides < 0) != (sides[0] < 0)).astype(np.int64)
+
+
+def _tamed(X):
+    """Divide each row by its largest entry: scikit-learn takes dense rows shorter than 1e-15 for rows of zeros."""
+    largest = abs(X).max(axis=1)
+    largest = largest.toarray().ravel() if sparse.issparse(largest) else largest
+    largest = np.where(largest > 0, largest, 1.0)
+    return sparse.csr_array(sparse.diags_array(1 / largest) @ X) if sparse.issparse(X) else X / largest[:, None]

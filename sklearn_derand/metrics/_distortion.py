@@ -83,7 +83,28 @@ def max_distortion(X: ArrayLike | sparse.sparray, Z: ArrayLike) -> float:
     True
     """
     X, Z = _checked(X, Z)
-    return max((float(np.abs(block).max()) for _, block in _blocks(X, Z)), default=0.0)
+    return _largest(X, Z)
+
+
+def max_distortion_of_map(X: Matrix, Z: np.ndarray, components: np.ndarray) -> float:
+    """Return ``max_distortion`` of ``Z = X @ components.T``, whose rounding is that of the products.
+
+    Parameters
+    ----------
+    X : {ndarray, csr} of shape (n_samples, n_features)
+        The points.
+    Z : ndarray of shape (n_samples, n_components)
+        Their images: far from the origin shorter than the products that they sum.
+    components : ndarray of shape (n_components, n_features)
+        The map.
+
+    Returns
+    -------
+    float
+    """
+    products = squared_norms(X.astype(np.float64)) * float(np.square(components, dtype=np.float64).sum())
+    X, Z = _checked(X, Z)
+    return _largest(X, Z, products)
 
 
 def squared_distances(X: Matrix, rows: slice = slice(None), squares: np.ndarray | None = None) -> np.ndarray:
@@ -177,14 +198,21 @@ def _checked(X: ArrayLike | sparse.sparray, Z: ArrayLike) -> tuple[Matrix, tuple
     return X, (Z, float(epsilon))
 
 
-def _blocks(X: Matrix, images: tuple[np.ndarray, float]) -> Iterator[tuple[int, np.ndarray]]:
+def _largest(X: Matrix, images: tuple[np.ndarray, float], products: np.ndarray | None = None) -> float:
+    return max((float(np.abs(block).max()) for _, block in _blocks(X, images, products)), default=0.0)
+
+
+def _blocks(
+    X: Matrix, images: tuple[np.ndarray, float], products: np.ndarray | None = None
+) -> Iterator[tuple[int, np.ndarray]]:
     """Yield ``(start, changes)`` for blocks of rows against all points; 0 on the diagonal."""
     Z, epsilon = images
     n = X.shape[0]
     squares, image_squares = squared_norms(X), squared_norms(Z)
+    rounded = image_squares if products is None else products
     step = max(1, BLOCK // n)
     for start in range(0, n, step):
         rows = slice(start, min(start + step, n))
         before = squared_distances(X, rows, squares)
         after = squared_distances(Z, rows, image_squares)
-        yield start, relative_changes(before, after, negligible(image_squares[rows], image_squares, epsilon))
+        yield start, relative_changes(before, after, negligible(rounded[rows], rounded, epsilon))

@@ -141,8 +141,17 @@ def _log_squared_bound(theta, points, fourth, k, own, ranks):
         gram = total(weighted.T @ weighted, ranks)
     else:
         gram = weighted @ weighted.T
-    spectrum = torch.linalg.eigvalsh(gram).clamp(min=0)
-    tail = spectrum[:-k]
+    spectrum = torch.linalg.eigvalsh(gram)
+    tail = (spectrum[:-k] - _spectral_rounding(points, spectrum.detach(), ranks)).clamp(min=0)
     return torch.log(4 * (tail.square().sum() + tail.sum() ** 2 / (k + 1))) - torch.log(
         total(p[own] @ fourth @ p, ranks)
     )
+
+
+def _spectral_rounding(points, spectrum, ranks):
+    """Bound what rounding adds to an eigenvalue: without it weights on two close points would promise anything."""
+    epsilon = torch.finfo(points.dtype).eps
+    moved = epsilon * ranks.max(points.abs().max().item() if len(points) else 0.0)  # of a coordinate less the centre
+    trace = spectrum.clamp(min=0).sum().item()
+    dimension = points.shape[1]
+    return 4 * dimension * (epsilon * trace + moved * math.sqrt(trace) + moved**2)

@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 from scipy import sparse, special
 from scipy.spatial.distance import cdist
-from sklearn.metrics import pairwise_distances
 
 from sklearn_derand.verification._certificate import asked_claims, certificate_claims, history_claim
 from sklearn_derand.verification._claims import Claim, at_least, at_most, equal, skipped
@@ -17,7 +16,10 @@ SCIPY_NAMES = {
     "l1": "cityblock",
     "manhattan": "cityblock",
 }
-"""Distances from differences of coordinates; the cosine is left to scikit-learn, which knows zero rows."""
+"""Distances from differences of coordinates."""
+
+COSINE_ROUNDING = 1e-15
+"""One minus a cosine is known to the rounding of 1."""
 
 SCALED = ("value", "initial_value", "gradient_norm", "min_eigenvalue", "min_eigenvalue_bound", "tol", "curvature_tol")
 """What a certificate says in the units of the objective."""
@@ -39,8 +41,9 @@ def claims(estimator, X) -> list[Claim]:
     vectors = np.asarray(estimator.embedding_, dtype=float)
     cosines = np.clip(np.einsum("ij,ij->i", vectors[rows], vectors[cols]), -1.0, 1.0)
     expected = float(w @ np.arccos(cosines) / np.pi)
-    # One minus a cosine is known to rounding of 1, however small it is.
+    rounding = _rounding(estimator.metric, w)
     magnitude = float(np.abs(w).sum()) + (w.size if estimator.metric == "cosine" else 1e-300)
+    doubt = 1e-12 * magnitude + w.size * rounding
     bound = estimator.upper_bound_
     gap = 0.0 if bound == cut == 0 else (bound - cut) / abs(bound) if bound else np.inf
     lengths = np.linalg.norm(vectors, axis=1)
@@ -51,11 +54,11 @@ def claims(estimator, X) -> list[Claim]:
         equal("expected_cut_", estimator.expected_cut_, expected, atol=1e-7 * magnitude),
         at_least("cut_value_ >= expected_cut_", cut, expected, slack=1e-9 * magnitude),
         at_most("cut_value_ <= upper_bound_", cut, bound, slack=1e-9 * magnitude),
-        equal("gap_", estimator.gap_, gap, rtol=1e-6, atol=1e-12 * max(1.0, magnitude / abs(bound)) if bound else 0.0),
-        _bound_claim(estimator, weights, vectors, w, magnitude),
+        equal("gap_", estimator.gap_, gap, rtol=1e-6, atol=max(1e-12, doubt / abs(bound)) if bound else 0.0),
+        _bound_claim(estimator, weights, vectors, w, magnitude, doubt),
         _method_claim(estimator),
         equal("noise_", estimator.noise_, 0.0),
-        _unit_claim(estimator.weight_unit_, w),
+        _unit_claim(estimator.weight_unit_, w, rounding),
         *_certificate(estimator, weights, expected, magnitude),
     ]
 
@@ -85,36 +88,55 @@ def _certificate(estimator, weights, expected, magnitude) -> list[Claim]:
     ]
 
 
-def _unit_claim(unit, w) -> Claim:
-    """Either all weights are multiples without a common divisor, or the unit is the largest."""
+def _unit_claim(unit, w, rounding) -> Claim:
+    """Either all weights are multiples without a common divisor, or the unit is the largest, known to ``rounding``."""
     sizes = np.abs(w[w != 0])
     largest = sizes.max(initial=0.0) or 1.0
     multiples = np.rint(sizes / unit) if unit > 0 else np.zeros(0)
     common = multiples.size and multiples.max() < 1e6 and np.gcd.reduce(multiples.astype(np.int64)) == 1
     common = common and np.abs(sizes - unit * multiples).max() <= 1e-12 * largest
-    return Claim("weight_unit_", unit, unit if common else largest, bool(common or abs(unit / largest - 1) < 1e-12))
+    same = abs(unit - largest) <= 1e-12 * largest + rounding or np.max(sizes, initial=0.0) <= rounding
+    # A common divisor of weights that are rounded, each otherwise, is one of rounding errors.
+    same = same or unit <= min(1e3 * rounding, largest)
+    return Claim("weight_unit_", unit, unit if common else largest, bool(common or same))
 
 
 def _weights(metric, X):
     if metric != "precomputed":
         X = (X.toarray() if sparse.issparse(X) else np.asarray(X)).astype(float)
-        name = SCIPY_NAMES.get(metric)
-        X = pairwise_distances(X, metric=metric) if name is None else cdist(X, X, name)
+        X = cdist(X, X, SCIPY_NAMES[metric]) if metric in SCIPY_NAMES else _cosine_distances(X)
     weights = sparse.csr_array(X, dtype=float)
     return sparse.csr_array(weights - sparse.diags_array(weights.diagonal()))
+
+
+def _cosine_distances(X):
+    """Return one minus the cosine of each pair of rows; that of a row of zeros is 0."""
+    largest = np.abs(X).max(axis=1, keepdims=True)
+    X = np.divide(X, largest, out=np.zeros_like(X), where=largest > 0)
+    lengths = np.linalg.norm(X, axis=1, keepdims=True)
+    X = np.divide(X, lengths, out=np.zeros_like(X), where=lengths > 0)
+    distances = 1 - np.clip(X @ X.T, -1.0, 1.0)
+    return np.where(distances > COSINE_ROUNDING, distances, 0.0)
+
+
+def _rounding(metric, w) -> float:
+    """Return how far a weight may be off: distances of sparse rows are known to 1e-9 of the largest at worst."""
+    if metric == "cosine":
+        return COSINE_ROUNDING
+    return 1e-9 * float(np.abs(w).max(initial=0.0)) if metric != "precomputed" else 0.0
 
 
 def _are_labels(labels, n) -> bool:
     return labels.shape == (n,) and bool(np.isin(labels, (0, 1)).all()) and labels[0] == 0
 
 
-def _bound_claim(estimator, weights, vectors, w, magnitude) -> Claim:
+def _bound_claim(estimator, weights, vectors, w, magnitude, doubt) -> Claim:
     """Compare with ``sum y - n lambda_min(Diag(y) - L/4)``, ``y_i = ((L/4) V)_i . v_i``: ours may not lie below it."""
     # Small graphs: all cuts are enumerated instead. A vertex that its neighbours settle may make for a smaller bound,
     # by way of a smaller graph; that is not retraced here.
     n, bound = weights.shape[0], estimator.upper_bound_
     if n <= ENUMERATION_LIMIT:
-        return at_least("upper_bound_ >= every cut", bound, _largest_cut(weights), slack=1e-12 * magnitude)
+        return at_least("upper_bound_ >= every cut", bound, _largest_cut(weights), slack=doubt)
     name = "upper_bound_ is dual feasible"
     if n > EIGENVALUE_LIMIT:
         return skipped(name, bound, f"{n} nodes, limit {EIGENVALUE_LIMIT}")

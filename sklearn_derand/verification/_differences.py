@@ -12,10 +12,12 @@ HESSIAN_STEPS = (1e-3, 3e-4, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9)
 def gradient(value, params: np.ndarray) -> np.ndarray:
     """Differentiate by central differences of fourth order, at the steps where successive ones agree best."""
     out = np.empty_like(params)
+    # At short steps two slopes may be the same, both rounded to 0.
+    rounding = np.finfo(float).eps * abs(value(params)) / np.array(STEPS[1:])
     for i in range(params.size):
         unit = max(1.0, abs(params[i]))
         slopes = np.array([_slope(value, params, i, unit * step) for step in STEPS])
-        changes = np.abs(np.diff(slopes))
+        changes = np.abs(np.diff(slopes)) + rounding / unit
         out[i] = slopes[1 + int(np.argmin(changes))]
     return out
 

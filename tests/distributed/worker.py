@@ -97,7 +97,8 @@ def embedding_parts(X, coordinates, ranks):
     params = objective.pack(torch.randn(2, coordinates.rank, generator=generator, dtype=torch.float64), 0.05)
     value, gradient, product = Derivatives(objective).all_orders(params)
     maps = objective.maps(params)
-    images = np.asarray(X @ (maps.numpy() * flip @ coordinates.basis).T)
+    components = maps.numpy() * flip @ coordinates.basis
+    images = np.asarray(X @ components.T)
     alone = ranks.size == 1
     return {
         "basis": coordinates.basis * flip[:, None],
@@ -109,7 +110,7 @@ def embedding_parts(X, coordinates, ranks):
         "slope": objective.slope(maps)[1].numpy(),
         "extremes": np.array(objective.extremes(params)),
         "lower bound": distortion_lower_bound(own, distances, 2, 10, ranks),
-        "distortion": max_distortion(X, images) if alone else max_distortion_over_ranks(X, images, ranks),
+        "distortion": max_distortion(X, images) if alone else max_distortion_over_ranks(X, images, components, ranks),
     }
 
 

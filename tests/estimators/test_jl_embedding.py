@@ -95,8 +95,9 @@ def test_forms_of_input(dtype, form):
     assert isinstance(Z, np.ndarray)
     assert Z.dtype == embedding.components_.dtype == dtype
     assert embedding.distortion_ == pytest.approx(max_distortion(X, Z), rel=1e-5)
+    # Coordinates on the span are rounded otherwise, so that descents part and end in minima of their own.
     dense = clone(embedding).fit(DIGITS[:60].astype(np.float64))
-    assert embedding.distortion_ == pytest.approx(dense.distortion_, rel=0.02)
+    assert embedding.distortion_ == pytest.approx(dense.distortion_, rel=0.05)
 
 
 def test_many_sparse_columns():

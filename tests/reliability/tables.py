@@ -105,7 +105,8 @@ def as_pandas(X):
 def as_polars(X):
     import polars as pl
 
-    return pl.DataFrame(X, schema=[f"x{i}" for i in range(X.shape[1])])
+    # A square array in Fortran order is taken for columns otherwise.
+    return pl.DataFrame(X, schema=[f"x{i}" for i in range(X.shape[1])], orient="row")
 
 
 CONTAINERS = {

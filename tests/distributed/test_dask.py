@@ -94,7 +94,7 @@ def models():
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
-def test_predictions_of_blocks_of_rows(models, dtype):
+def test_predictions_of_blocks_of_rows(client, models, dtype):
     student, embedding = models
     rows = RANDOM.standard_normal((70, 4)).astype(dtype)
     blocks = array.from_array(rows, chunks=(32, 4))
@@ -102,7 +102,7 @@ def test_predictions_of_blocks_of_rows(models, dtype):
     mapped = blocks.map_blocks(embedding.transform, dtype=dtype, chunks=(blocks.chunks[0], (2,)))
     indices = blocks.map_blocks(student.transform, dtype=dtype, chunks=(blocks.chunks[0], (1,)))
     for lazy, method in ((predicted, student.predict), (mapped, embedding.transform), (indices, student.transform)):
-        found, expected = lazy.compute(scheduler="threads"), method(rows)
+        found, expected = client.compute(lazy).result(), method(rows)
         assert found.dtype == dtype
         assert found.shape == expected.shape == lazy.shape
         np.testing.assert_allclose(found, expected, rtol=1e-4 if dtype is np.float32 else 1e-12, atol=1e-6)

@@ -12,11 +12,11 @@ READS = 8
 VISITS, SWEEPS = 8_000_000, (500, 4000)
 """Vertices visited by the annealing of each, without a time limit, and the least and most sweeps that this makes."""
 
-ENOUGH, LONG = 1200, 8000
+ENOUGH, LONG = 4000, 8000
 """With a time limit: sweeps below which fewer labellings are annealed instead, and above which a new round from new
 descents pays more."""
 
-ANNEALING_SHARE = 0.6
+ANNEALING_SHARE = 0.8
 """Share of a round's time, the rest is for combinations."""
 
 CHILD_SWEEPS = 1000

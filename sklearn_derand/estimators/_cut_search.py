@@ -18,7 +18,7 @@ STEPS, LEAST_STEPS = 300, 60
 WORK_LIMIT = 3e9
 """Edge visits of one round of descents on large graphs: about 20 seconds. Fewer replicas, then fewer steps, above."""
 
-WORK_PER_SECOND, DESCENT_SHARE = 1.0e8, 0.1
+WORK_PER_SECOND, DESCENT_SHARE = 1.0e8, 0.05
 """Edge visits that a core makes; with a time limit, descents are sized to take this share of what is left."""
 
 RECORDS, MANY_EDGES = 10, 500_000

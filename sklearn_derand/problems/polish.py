@@ -10,7 +10,7 @@ import numpy as np
 
 from sklearn_derand.problems.weighted_graph import upper_edges
 
-HOT, COLD = 2.0, 8.0
+HOT, COLD = 1.5, 8.0
 """First and last inverse temperature of the annealing, in units of one over the typical l2 norm of a row of weights.
 The start is warm, not hot: what the descent found is to be kept."""
 

@@ -9,10 +9,14 @@ SHARE = 0.5
 """Part of the Gaussian law's variance that the start draws into the map (``a`` of ``split_law``)."""
 
 DERANDOMISE_STEPS = 40
-TIGHTEN_STEPS = 80
+TIGHTEN_STEPS = 140
 MEMORY = 10
 RAISE = 3.0
 """Factor between exponents."""
+
+WINDOW, GAIN = 10, 2e-4
+"""A stage ends when so many steps lowered ``(1/t) log F_t`` by less than this share of it: the next gains more.
+How long a stage pays differs between data by a factor of ten."""
 
 LOOSE = (0.25, 0.5)
 LOOSE_STEPS = 60
@@ -94,8 +98,16 @@ class Descent:
         if loose and self.solution.certificate.holds and self.objective.largest(self.params) >= 1 - 1e-6:
             self.advance(run, **settings)
 
-    def glide(self, max_iter):
-        """Descend the map alone by scipy's L-BFGS-B: passing stages need no engine, and this costs half of it."""
+    def glide(self, max_iter, gain=0.0):
+        """Descend the map alone by scipy's L-BFGS-B: passing stages need no engine, and this costs half of it.
+
+        Parameters
+        ----------
+        max_iter : int
+            Most steps.
+        gain : float, default=0.0
+            Stop where ``WINDOW`` steps lower the value by less than this share of it.
+        """
         import torch
 
         objective, points, t = self.objective, self.objective.points, self.objective.t
@@ -111,6 +123,8 @@ class Descent:
         def record(intermediate_result):
             values.append(intermediate_result.fun)
             norms.append(latest[0])
+            if len(values) > WINDOW and values[-1 - WINDOW] - values[-1] < gain * values[-1]:
+                raise StopIteration
 
         start = self.still()[:-1].cpu().numpy()
         options = {"maxiter": max_iter, "maxcor": MEMORY, "ftol": 1e-10, "gtol": 0.0}
@@ -203,7 +217,7 @@ def tighten(run, descent, max_iter, slack=SLACK):
     t = descent.objective.t
     for share in LOOSE:
         descent.objective = descent.objective.at(share * t)
-        descent.glide(min(LOOSE_STEPS, max(0, max_iter - descent.n_iter)))
+        descent.glide(min(LOOSE_STEPS, max(0, max_iter - descent.n_iter)), GAIN)
     descent.objective = descent.objective.at(t)
     last = False
     while not last:
@@ -212,8 +226,5 @@ def tighten(run, descent, max_iter, slack=SLACK):
         spent = descent.n_iter >= max_iter or descent.objective.t * RAISE > LARGEST_EXPONENT
         last = spent or soft - hard <= RAISE * slack * hard
         descent.objective = descent.objective.at(RAISE * descent.objective.t)
-        left = max(0, max_iter - descent.n_iter)
-        if last:
-            descent.advance(run, max_iter=left)
-        else:
-            descent.glide(min(TIGHTEN_STEPS, left))
+        descent.glide(min(TIGHTEN_STEPS, max(0, max_iter - descent.n_iter)), GAIN)
+    descent.advance(run, max_iter=max(0, max_iter - descent.n_iter))

@@ -29,6 +29,7 @@ table can be made in pieces, and is printed of what there is. ``DIR`` holds NAME
 import argparse
 import csv
 import datetime
+import functools
 import importlib.metadata
 import importlib.util
 import json
@@ -182,10 +183,28 @@ def compare(name, W, seed, budget, arguments):
     if arguments.networkx:
         runs.append(("networkx", *clocked(networkx_exchange, W, seed), {}))
     for method, labels, taken, more in runs:
-        yield {"graph": name, "budget": budget, "seed": seed, "method": method, "cut": cut_value(W, labels)} | {
+        yield {
+            "graph": name,
+            "budget": budget,
+            "seed": seed,
+            "method": method,
+            "cut": cut_value(W, labels),
             "seconds": round(taken, 3),
+            "place": place(),
             **more,
         }
+
+
+@functools.cache
+def place():
+    """Return the machine and the versions that a run is made with."""
+    names = ("numpy", "scipy", "torch", "scikit-learn", "dwave-samplers", "openjij", "networkx")
+    there = [
+        name for name in names if importlib.util.find_spec({"scikit-learn": "sklearn"}.get(name, name.split("-")[0]))
+    ]
+    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in there)
+    machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
+    return f"{machine}; Python {platform.python_version()}, {versions}"
 
 
 def known(folder):
@@ -227,17 +246,11 @@ def standard_error(values):
 
 def report(records, rows):
     """Print the table of all records, by budget and graph, and the sums."""
-    names = [(name, importlib.metadata.version(name)) for name in ("numpy", "scipy", "torch", "scikit-learn")]
-    names += [
-        (name, importlib.metadata.version(name))
-        for name in ("dwave-samplers", "openjij", "networkx")
-        if importlib.util.find_spec(name.split("-")[0])
-    ]
-    machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
-    print(f"{datetime.date.today()}, {machine}, CPU seconds of one thread")
-    print(", ".join(" ".join(pair) for pair in names))
+    print(f"{datetime.date.today()}, CPU seconds of one thread")
     print("python examples/benchmarks/maxcut.py " + " ".join(sys.argv[1:]))
     for budget in sorted({record["budget"] for record in records}):
+        places = sorted({record["place"] for record in records if record["budget"] == budget})
+        print(f"\n{budget:g} s, on " + " and on ".join(places))
         table, names = [], []
         for name, row in rows.items():
             mine = [record for record in records if (record["graph"], record["budget"]) == (name, budget)]

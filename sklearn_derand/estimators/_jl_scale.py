@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sklearn_derand.estimators._jl_path import PASSING
-from sklearn_derand.metrics._distortion import BLOCK, squared_distances, squared_norms
+from sklearn_derand.metrics._distortion import BLOCK, cross_distances, squared_norms
 
 DENSE_POINTS = 3000
 """Points up to which all pairs are weighed at every step (an n x n matrix is kept)."""
@@ -56,17 +56,18 @@ class Scan:
         found, threshold = [], 0.0
         for start in range(0, n, step):
             rows = slice(start, min(start + step, n))
-            before = squared_distances(X, rows, norms)
-            change = squared_distances(Z, rows, image_norms)
+            before = cross_distances(X[rows], X[start:], norms[rows], norms[start:])
+            change = cross_distances(Z[rows], Z[start:], image_norms[rows], image_norms[start:])
             np.divide(change, before, out=change, where=before > 0)
             change -= 1
             change[before <= 0] = 0.0
             np.abs(change, out=change)
-            change[:, : rows.stop] = np.triu(change[:, : rows.stop], start + 1)
+            size = rows.stop - start
+            change[:, :size] = np.triu(change[:, :size], 1)
             i, j = np.nonzero(change > threshold) if threshold else _largest(change, n_worst)
             real = change[i, j] > 0
             i, j = i[real], j[real]
-            found.append(np.column_stack([change[i, j], i + start, j, 1 / before[i, j]]))
+            found.append(np.column_stack([change[i, j], i + start, j + start, 1 / before[i, j]]))
             if sum(map(len, found)) > 2 * n_worst or not threshold:
                 kept = np.vstack(found)
                 kept = kept[np.argsort(-kept[:, 0])[:n_worst]]

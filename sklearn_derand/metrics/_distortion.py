@@ -50,7 +50,7 @@ def distortions(X: ArrayLike | sparse.sparray, Z: ArrayLike) -> np.ndarray:
     out = np.empty(n * (n - 1) // 2)
     for start, block in _blocks(X, Z):
         for i, row in enumerate(block, start):
-            out[i * (2 * n - i - 1) // 2 :][: n - 1 - i] = row[i + 1 :]
+            out[i * (2 * n - i - 1) // 2 :][: n - 1 - i] = row[i + 1 - start :]
     return out
 
 
@@ -205,7 +205,7 @@ def _largest(X: Matrix, images: tuple[np.ndarray, float], products: np.ndarray |
 def _blocks(
     X: Matrix, images: tuple[np.ndarray, float], products: np.ndarray | None = None
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield ``(start, changes)`` for blocks of rows against all points; 0 on the diagonal."""
+    """Yield ``(start, changes)`` for blocks of rows against the points from the first of them on; 0 on the diagonal."""
     Z, epsilon = images
     n = X.shape[0]
     squares, image_squares = squared_norms(X), squared_norms(Z)
@@ -213,6 +213,6 @@ def _blocks(
     step = max(1, BLOCK // n)
     for start in range(0, n, step):
         rows = slice(start, min(start + step, n))
-        before = squared_distances(X, rows, squares)
-        after = squared_distances(Z, rows, image_squares)
-        yield start, relative_changes(before, after, negligible(rounded[rows], rounded, epsilon))
+        before = cross_distances(X[rows], X[start:], squares[rows], squares[start:])
+        after = cross_distances(Z[rows], Z[start:], image_squares[rows], image_squares[start:])
+        yield start, relative_changes(before, after, negligible(rounded[rows], rounded[start:], epsilon))

@@ -11,6 +11,8 @@ are those of :mod:`~sklearn_derand.problems.pair_geometry`.
 import torch
 from torch import Tensor
 
+from .pair_list import PairList
+
 
 class ListedPairDistortion:
     """``t^-2 log F_t`` over listed pairs, flat parameters as in ``PairDistortion``.
@@ -41,7 +43,7 @@ class ListedPairDistortion:
         self._offset = offset
         self.points = points[used]
         self.offset = 0.0 if offset is None else offset[used]
-        self.first, self.second = places[: len(first)], places[len(first) :]
+        self.pairs = PairList(places[: len(first)], places[len(first) :], len(used))
         self.inverse = inverse_distances
         self.n_components = n_components
         self.t = t
@@ -53,9 +55,7 @@ class ListedPairDistortion:
 
     def ratios(self, maps: Tensor) -> Tensor:
         """Return ``q`` of the listed pairs."""
-        images = self.points @ maps.T + self.offset
-        difference = images.index_select(0, self.first) - images.index_select(0, self.second)
-        return difference.square().sum(dim=1) * self.inverse
+        return self.pairs.squares(self.points @ maps.T + self.offset) * self.inverse
 
     def value(self, params: Tensor) -> Tensor:
         """Return ``f`` as a 0-d tensor.

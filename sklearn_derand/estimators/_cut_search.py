@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from importlib import import_module
 
 import numpy as np
 
@@ -30,6 +31,23 @@ RESERVE = 0.08
 
 SETTLED = 8.0
 """Means of this many smoothings: erf(8 / sqrt 2) is 1 in float64."""
+
+
+def load_libraries(polish):
+    """Import what a fit needs, torch above all, so that a time limit can begin afterwards.
+
+    Parameters
+    ----------
+    polish : str or None
+        As in DerandMaxCut.
+    """
+    from sklearn_derand.problems.polish import is_available
+
+    modules = ["engine", *(f"problems.{name}" for name in ("continuation", "dual_bound", "reduction", "rounding"))]
+    for module in ["problems.vector_relaxation", *modules]:
+        import_module(f"sklearn_derand.{module}")
+    if polish in ("auto", "annealing", "tabu") and is_available():
+        import_module("dwave.samplers")
 
 
 class CutSearch:

@@ -60,8 +60,9 @@ class DerandMaxCut(ClusterMixin, DerandomizedEstimator):
         annealing where that is installed, else ``"one_flip"``.
     max_time : float or None, default=None
         Wall-clock seconds to use, unless ``n_init`` is reached before; the best cut so far is returned with a valid
-        bound. Results then depend on the machine's speed. Validation, the exact reduction, a factorisation for the
-        bound and the certificate are not interrupted: on large graphs they set the least time of a fit.
+        bound. Results then depend on the machine's speed. What the first fit of a process imports does not count.
+        Validation, the exact reduction, a factorisation for the bound and the certificate are not interrupted: on large
+        graphs they set the least time of a fit.
     n_jobs : int or None, default=None
         Processes (joblib) for the annealing or tabu search and the combinations; ``None`` is 1 outside a
         ``joblib.parallel_config``. The result is the same for any number, unless ``max_time`` is given: more is then
@@ -210,15 +211,16 @@ class DerandMaxCut(ClusterMixin, DerandomizedEstimator):
         self : DerandMaxCut
             Fitted.
         """
+        from sklearn_derand.estimators._cut_search import CutSearch, load_libraries
+
         self._validate_params()
+        load_libraries(self.polish)
         deadline = None if self.max_time is None else Deadline(self.max_time)
         weights = self._validate_weights(X)
         init = self._validate_init(weights.shape[0])
         if self.rank != "auto":
             n_bytes = 16 * self.rank * weights.shape[0]
             check_memory(n_bytes, f"rank={self.rank}: the vectors of the relaxation", "Use rank='auto'.")
-        from sklearn_derand.estimators._cut_search import CutSearch
-
         search = CutSearch(
             weights,
             rank=self.rank,

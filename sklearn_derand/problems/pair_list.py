@@ -15,8 +15,6 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
-from sklearn_derand.engine.tensors import as_tensor
-
 BLOCK = 4096
 """Pairs whose differences are formed at once: they stay in the cache."""
 
@@ -97,7 +95,7 @@ class PairList:
         data = torch.cat([weights, weights]).cpu().numpy()[self._order]
         adjacency = sparse.csr_array((data, self._columns, self._starts), shape=(self.n_rows, self.n_rows))
         degrees, values = adjacency.sum(axis=1), rows.cpu().numpy()
-        return as_tensor(degrees[:, None] * values - adjacency @ values)
+        return torch.as_tensor(degrees[:, None] * values - adjacency @ values)
 
 
 class _Squares(torch.autograd.Function):

@@ -293,7 +293,7 @@ def test_tails_foresee_the_extremes_of_more_pairs():
     foreseen, seen = np.empty(200), np.empty(200)
     for i in range(200):
         sample, more = (random.chisquare(16, size) / 16 for size in (100, 10_000))
-        extremes = _jl_validation.expected_extremes(np.array([*_jl_validation.tails(sample), 1.0, 1.0]), 10_000)
+        extremes = _jl_validation.expected_extremes([_jl_validation.Look.at(sample, np.ones(1))], 10_000)
         scales = 2 / sum(extremes), 2 / (sample.min() + sample.max())
         foreseen[i], seen[i] = (max(1 - scale * more.min(), scale * more.max() - 1) for scale in scales)
     gain = seen - foreseen
@@ -302,12 +302,19 @@ def test_tails_foresee_the_extremes_of_more_pairs():
 
 
 def test_pairs_with_a_fitted_point_bound_the_extremes():
-    tails = (1.0, 0.0, 0.0)
-    assert _jl_validation.expected_extremes(np.array([*tails, 0.4, 1.2]), 50) == (0.4, 1.2)
-    wide = _jl_validation.expected_extremes(np.array([1.0, 0.1, 0.2, 0.9, 1.1]), 50)
-    assert wide == pytest.approx(((1 - 0.1 * 2.25) ** 3, (1 + 0.2 * 2.25) ** 3), rel=0.01)
-    assert _jl_validation.tails(np.full(9, 8.0)) == pytest.approx((2.0, 0.0, 0.0), abs=1e-12)
-    assert _jl_validation.tails(np.array([3.0])) == tails
+    look = partial(_jl_validation.Look.at, np.full(9, 1.0))
+    looks = [look(np.array([0.4, 1.1])), look(np.array([0.9, 1.2]))]
+    assert _jl_validation.expected_extremes(looks, 50) == pytest.approx((0.4, 1.2))
+
+
+def test_tails_take_the_pairs_of_all_splits_together():
+    look = partial(_jl_validation.Look.at, mixed=np.ones(1))
+    sample = np.random.RandomState(0).chisquare(9, 400)
+    together = _jl_validation.tails([look(sample)])
+    assert _jl_validation.tails([look(part) for part in np.split(sample, [100, 150])]) == pytest.approx(together)
+    assert _jl_validation.tails([look(np.full(9, 8.0))]) == pytest.approx((2.0, 0.0, 0.0), abs=1e-12)
+    assert _jl_validation.tails([look(np.array([3.0]))]) == (1.0, 0.0, 0.0)
+    assert _jl_validation.tails([look(np.empty(0))]) == (1.0, 0.0, 0.0)
 
 
 @pytest.mark.parametrize("n, share, sizes", [(50, 0.2, [10] * 5), (11, 0.3, [3] * 3), (9, 0.7, [6]), (4, 0.1, [])])
@@ -329,7 +336,7 @@ def test_every_pair_with_a_point_set_aside_is_looked_at_once():
     # One point stands in both sets: that pair has no ratio.
     assert ratios.size == all_pairs.size - among_fitted.size - 1
     np.testing.assert_allclose(np.sort(ratios[pairs.within]), np.sort(within), rtol=1e-9)
-    assert pairs.look(components)[5:] == pytest.approx([ratios.min(), ratios.max()])
+    assert pairs.look(components).extremes == pytest.approx((ratios.min(), ratios.max()))
 
 
 def test_the_recipe_is_walked_again_with_all_points(monkeypatch):

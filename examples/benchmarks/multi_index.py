@@ -1,11 +1,12 @@
 """Multi-index regression: subspace distance, R2 over the oracle's, indices chosen, CPU seconds.
 
     python examples/benchmarks/multi_index.py --models PATH [--n 2000 --d 50 --seeds 3] [--only M4 M8]
-        [--methods ours "ppr (R)"] [--real DIR]
+        [--methods ours "ppr (R)"] [--cells 500,50:M7,M9 2000,100:M5] [--real DIR [--sets concrete]]
 
 ``PATH`` is a Python file with ``MODELS`` (name -> number of indices, link on unit-variance indices, law of X, noise
 deviation) and ``make(name, n, d, seed)``, whose result has X, y, X_test, y_test, U (columns), k and oracle_r2. ``DIR``
-holds ``.npz`` files with X and y: 2000 rows of each (``--rows``), held-out R2 by 5-fold cross-validation.
+holds ``.npz`` files with X and y: 2000 rows of each (``--rows``), held-out R2 by 5-fold cross-validation. With
+``--only`` and no names, only the cells of ``--cells`` and the real data sets are run.
 
 *limit* is least squares over the directions with the true link known, started at the truth: what an estimator that has
 to learn the link can hope for. Peers: scikit-learn's MLPRegressor, HistGradientBoosting, KernelRidge and PLSRegression
@@ -212,9 +213,8 @@ def header():
     )
 
 
-def compare(models, names, n, d, seeds, chosen_methods):
+def compare(models, names, n, d, seeds, table):
     """Print one table a model: mean over seeds."""
-    table = {name: fit for name, fit in methods().items() if chosen_methods is None or name in chosen_methods}
     for name in names:
         k, limits, rows = models.MODELS[name][0], [], {method: [] for method in table}
         for seed in range(seeds):
@@ -238,9 +238,18 @@ def compare(models, names, n, d, seeds, chosen_methods):
             print(f"{method:22s} {distance:8.4f} {relative:8.3f} {ratio:9.4f}  {chosen:12s} {seconds:7.2f}", flush=True)
 
 
-def compare_real(directory, n_rows):
-    """Print held-out R2 by 5-fold cross-validation for every ``.npz`` file of a directory."""
+def read_cell(text):
+    """Read ``n,d:name,name`` as (n, d, names)."""
+    size, names = text.split(":")
+    n, d = map(int, size.split(","))
+    return n, d, names.split(",")
+
+
+def compare_real(directory, n_rows, sets):
+    """Print held-out R2 by 5-fold cross-validation for the ``.npz`` files of a directory."""
     for path in sorted(Path(directory).glob("*.npz")):
+        if sets is not None and path.stem not in sets:
+            continue
         stored = np.load(path, allow_pickle=True)
         X, y = stored["X"].astype(float), stored["y"].astype(float)
         chosen = np.random.default_rng(0).permutation(len(X))[:n_rows]
@@ -268,7 +277,9 @@ def main():
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--only", nargs="*", help="names of models; all by default")
     parser.add_argument("--methods", nargs="*", help="names of methods, as the tables print them; all by default")
+    parser.add_argument("--cells", nargs="*", type=read_cell, default=[], help="more sizes and models, n,d:name,name")
     parser.add_argument("--real", help="directory of .npz files with X and y")
+    parser.add_argument("--sets", nargs="*", help="names of real sets; all by default")
     parser.add_argument("--rows", type=int, default=2000, help="rows of each real set")
     arguments = parser.parse_args()
     begin = time.perf_counter()
@@ -278,10 +289,13 @@ def main():
     module.loader.exec_module(models)
     names = list(models.MODELS) if arguments.only is None else arguments.only
     header()
-    ours(1, 0, models.make(names[0], 200, 5, seed=0))  # imports are nobody's CPU seconds
-    compare(models, names, arguments.n, arguments.d, arguments.seeds, arguments.methods)
+    ours(1, 0, models.make(next(iter(models.MODELS)), 200, 5, seed=0))  # imports are nobody's CPU seconds
+    chosen = arguments.methods
+    table = {name: fit for name, fit in methods().items() if chosen is None or name in chosen}
+    for n, d, cell in [(arguments.n, arguments.d, names), *arguments.cells]:
+        compare(models, cell, n, d, arguments.seeds, table)
     if arguments.real:
-        compare_real(arguments.real, arguments.rows)
+        compare_real(arguments.real, arguments.rows, arguments.sets)
     print(f"\n{time.perf_counter() - begin:.0f} s in all")
 
 

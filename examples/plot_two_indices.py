@@ -40,7 +40,8 @@ for table, data in tables.items():
         scores[table, name] = cross_val_score(model, *data, cv=folds).mean()
     print(f"{table}:", ", ".join(f"{name} R2 {scores[table, name]:.3f}" for name in models))
 assert scores["wine", "two indices"] > max(scores["wine", "ridge"], scores["wine", "one index"])
-assert abs(scores["diabetes", "two indices"] - scores["diabetes", "ridge"]) < 0.02
+assert abs(scores["diabetes", "one index"] - scores["diabetes", "ridge"]) < 0.03
+assert scores["diabetes", "two indices"] < scores["diabetes", "one index"] + 0.01
 
 # %%
 # The weights of each index in units of the columns' standard deviations, largest first. The indices are ordered by how

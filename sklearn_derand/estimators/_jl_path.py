@@ -101,6 +101,8 @@ class Descent:
     def glide(self, max_iter, gain=0.0):
         """Descend the map alone by scipy's L-BFGS-B: passing stages need no engine, and this costs half of it.
 
+        After a callback has stopped the engine nothing is done.
+
         Parameters
         ----------
         max_iter : int
@@ -110,6 +112,10 @@ class Descent:
         """
         import torch
 
+        from sklearn_derand.engine import Status
+
+        if self.solution is not None and self.solution.status is Status.STOPPED:
+            return
         objective, points, t = self.objective, self.objective.points, self.objective.t
         values, norms, latest = [], [], [0.0]
 

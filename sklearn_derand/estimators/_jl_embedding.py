@@ -21,7 +21,7 @@ from sklearn_derand.estimators._jl_dimension import choose_dimension, descend_at
 from sklearn_derand.estimators._jl_path import SLACK
 from sklearn_derand.estimators._jl_points import SpanCoordinates, rows_within_reach
 from sklearn_derand.estimators._jl_ranks import max_distortion_over_ranks, span_over_ranks
-from sklearn_derand.estimators._jl_scale import ANCHORS, DENSE_POINTS, ROUGH, refine
+from sklearn_derand.estimators._jl_scale import ANCHOR_SHARE, ANCHORS, DENSE_POINTS, ROUGH, refine
 from sklearn_derand.estimators._jl_validation import map_for_new_points, splits
 from sklearn_derand.estimators._magnitude import check_magnitude
 from sklearn_derand.estimators._memory import check_memory
@@ -209,8 +209,9 @@ class DerandJLEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Deran
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The points. Sparse input is not densified. Up to 3,000 rows the n_samples x n_samples matrix of distances
-            is kept; above, the worst pairs are listed, and all are scanned by blocks.
+            The points. Sparse input is not densified where it has more columns than rows. Up to 3,000 rows the
+            n_samples x n_samples matrix of distances is kept; above, the worst pairs are listed, and all are scanned by
+            blocks.
         y : Ignored
             For scikit-learn's conventions.
 
@@ -230,8 +231,8 @@ class DerandJLEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Deran
         self._warn_if_larger(coordinates)
         with self._task(X, y):
             run = partial(self._minimize, seed=engine)
-            slack = ROUGH if large else SLACK
-            descend = partial(descend_at, run, self._tensors, coordinates, self.init, start, self.max_iter, slack)
+            slack, steps = (ROUGH, int(ANCHOR_SHARE * self.max_iter)) if large else (SLACK, self.max_iter)
+            descend = partial(descend_at, run, self._tensors, coordinates, self.init, start, steps, slack)
             k, descent = choose_dimension(descend, self._tensors, coordinates, self.n_components, self.eps)
             self.n_components_ = self._n_features_out = k
             rest = np.random.RandomState(outside).standard_normal((k, X.shape[1])) / np.sqrt(k)

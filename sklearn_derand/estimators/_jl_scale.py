@@ -13,8 +13,8 @@ DENSE_POINTS = 3000
 ANCHORS = 800
 """Points of the sample on which the law is derandomised, and whose span the map is sought on."""
 
-ROUGH = 0.2
-"""Slack of the descent on the sample: its own optimum is not what is wanted."""
+ROUGH, ANCHOR_SHARE = 0.2, 0.4
+"""Slack of the descent on the sample, and its share of the steps: its own optimum is not what is wanted."""
 
 WORST = 50_000
 """Pairs added to the list by one scan."""

@@ -156,7 +156,7 @@ def networkx_exchange(W, seed):
     """Return the one-exchange heuristic's labels."""
     import networkx as nx
 
-    _, (side, _) = nx.approximation.one_exchange(nx.from_scipy_sparse_array(W), seed=seed)
+    _, (side, _) = nx.approximation.one_exchange(nx.from_scipy_sparse_array(W), seed=seed, weight="weight")
     return np.isin(np.arange(W.shape[0]), list(side))
 
 

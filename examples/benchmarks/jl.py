@@ -309,7 +309,7 @@ def main():
     arguments = parser.parse_args()
     if not arguments.report and not arguments.data:
         parser.error("--data is required, except with --report")
-    print("python examples/benchmarks/jl.py", *sys.argv[1:])
+    print("python examples/benchmarks/jl.py", *(Path(word).name for word in sys.argv[1:]))
     versions = ", ".join(
         f"{name} {importlib.metadata.version(name)}" for name in ("numpy", "scipy", "scikit-learn", "torch")
     )

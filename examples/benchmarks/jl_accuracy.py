@@ -99,7 +99,7 @@ def main():
     parser.add_argument("--splits", type=int, default=3)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
-    print("python examples/benchmarks/jl_accuracy.py", *sys.argv[1:])
+    print("python examples/benchmarks/jl_accuracy.py", *(Path(word).name for word in sys.argv[1:]))
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("numpy", "scikit-learn", "torch"))
     print(f"{datetime.now(UTC):%Y-%m-%d}; Python {platform.python_version()}, {versions}")
     for name, (X, y) in load(arguments.data).items():

@@ -77,7 +77,7 @@ def main():
     parser.add_argument("--tasks", nargs="+", choices=["auto", "points", "columns"], default=["auto"])
     parser.add_argument("--points", type=int, default=20_000)
     arguments = parser.parse_args()
-    print("python examples/benchmarks/jl_scale.py", *sys.argv[1:])
+    print("python examples/benchmarks/jl_scale.py", *(Path(word).name for word in sys.argv[1:]))
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("numpy", "scikit-learn", "torch"))
     print(f"{datetime.now(UTC):%Y-%m-%d}; Python {platform.python_version()}, {versions}", flush=True)
     if "auto" in arguments.tasks:

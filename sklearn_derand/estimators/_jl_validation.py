@@ -17,9 +17,9 @@ they are. Where the promise, averaged over neighbouring stops of a path, is best
 along.
 
 Tried and not kept: the extremes themselves, or two-parameter fits to the tails (noisier); slopes of eight statistics in
-each split, averaged (blind to tails that are heavier than chi-square further out, it prefers maps descended too far:
-on eight seeds of four data sets .77, .99, .66, .29 held out, in place of .75, .94, .64, .27); mean and deviation of all
-roots (blind likewise); keeping the maps of the splits, or averages of their Gram matrices, instead of walking again.
+each split, averaged (blind to tails that are heavier than chi-square further out, it prefers maps descended too far);
+mean and deviation of all roots (blind likewise); keeping the maps of the splits, or averages of their Gram matrices,
+instead of walking again.
 """
 
 from dataclasses import dataclass

@@ -312,7 +312,7 @@ class DerandJLEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Deran
         self.distortion_lower_bound_ = distortion_lower_bound(
             *self._tensors(coordinates.points, coordinates.squared_distances()),
             self.n_components_,
-            int(np.clip(2e8 / order**3, 3, 40)),
+            int(np.clip(2e8 / order**3, 3, 24)),
             ranks,
         )
         self.noise_ = descent.objective.noise(descent.params).item()

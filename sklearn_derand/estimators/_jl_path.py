@@ -8,15 +8,15 @@ from scipy.optimize import minimize
 SHARE = 0.5
 """Part of the Gaussian law's variance that the start draws into the map (``a`` of ``split_law``)."""
 
-DERANDOMISE_STEPS = 40
+DERANDOMISE_STEPS = 15
 TIGHTEN_STEPS = 140
 MEMORY = 10
 RAISE = 3.0
 """Factor between exponents."""
 
-WINDOW, GAIN = 10, 2e-4
-"""A stage ends when so many steps lowered ``(1/t) log F_t`` by less than this share of it: the next gains more.
-How long a stage pays differs between data by a factor of ten."""
+WINDOW, GAIN, LEAST_GAIN = 10, 2e-4, 2e-5
+"""A stage ends when so many steps lowered ``(1/t) log F_t`` by less than this share of it, or than this: the next gains
+more. How long a stage pays differs between data by a factor of ten."""
 
 LOOSE = (0.25, 0.5)
 LOOSE_STEPS = 60
@@ -108,7 +108,7 @@ class Descent:
         max_iter : int
             Most steps.
         gain : float, default=0.0
-            Stop where ``WINDOW`` steps lower the value by less than this share of it.
+            Stop where ``WINDOW`` steps lower the value by less than this share of it; 0 for never.
         """
         import torch
 
@@ -129,7 +129,8 @@ class Descent:
         def record(intermediate_result):
             values.append(intermediate_result.fun)
             norms.append(latest[0])
-            if len(values) > WINDOW and values[-1 - WINDOW] - values[-1] < gain * values[-1]:
+            least = max(gain * values[-1], LEAST_GAIN) if gain else 0.0
+            if len(values) > WINDOW and values[-1 - WINDOW] - values[-1] < least:
                 raise StopIteration
 
         start = self.still()[:-1].cpu().numpy()

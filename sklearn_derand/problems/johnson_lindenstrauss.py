@@ -24,6 +24,7 @@ diagonal and its sigma block is that same bracket.
 """
 
 import math
+from copy import copy
 
 import torch
 from torch import Generator, Tensor
@@ -83,12 +84,12 @@ class PairDistortion:
         Tensor
         """
         maps, s = self._unpack(params)
-        return self.moments.log_moment(self.points @ replicated(maps, self.ranks).T, s) / self.t**2
+        return self.moments.log_moment(replicated(maps, self.ranks) @ self.points.T, s) / self.t**2
 
     def slope(self, maps: Tensor) -> tuple[float, Tensor]:
         """Return ``log F_t`` without noise and its gradient in ``C``, without a graph."""
-        value, slope, _ = self.moments.gradient(self.points @ maps.T, 0.0)
-        return value, total(slope.T @ self.points, self.ranks)
+        value, slope, _ = self.moments.gradient(maps @ self.points.T, 0.0)
+        return value, total(slope @ self.points, self.ranks)
 
     def noise(self, params: Tensor) -> Tensor:
         """Return ``sigma`` as a vector of one entry.
@@ -118,11 +119,13 @@ class PairDistortion:
     def extremes(self, params: Tensor) -> tuple[float, float]:
         """Return the least and the largest ``q_u`` of ``M`` alone."""
         with torch.no_grad():
-            return self.moments.extremes(self.points @ self.maps(params).T)
+            return self.moments.extremes(self.maps(params) @ self.points.T)
 
     def at(self, t: float) -> "PairDistortion":
         """Return the same pairs at another exponent."""
-        return PairDistortion(self.points, self.moments.inverse, self.n_components, t, self.ranks)
+        other = copy(self)
+        other.moments, other.t = self.moments.at(t), t
+        return other
 
     def maps(self, params: Tensor) -> Tensor:
         """Return ``C``, shape (k, r)."""

@@ -9,19 +9,25 @@ With ``q_ij = |y_i - y_j|^2 / |x_i - x_j|^2`` for ``y = M x`` and ``s`` the nois
 the Laplace transform of a noncentral chi-square with ``1 - 2 t sigma^2 = 1/alpha`` and
 ``1 + 2 t sigma^2 = 1/gamma``. The unit makes every real ``s`` legal and the moments smooth and even in ``s``.
 ``log F``, its gradient (a weighted graph Laplacian applied to the images) and its Hessian-vector product are all
-written here in closed form, at ``O(n^2 k)`` time; above ``BLOCK`` entries the n x n work is done by blocks of rows.
+written here in closed form, at ``O(n^2 k)`` time, by blocks of rows that meet each pair once.
 """
 
 import math
+from copy import copy
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from .pair_blocks import Block, Curvature, Neighbours
 from .ranks import Ranks
 
+ROWS = 128
+"""Rows of one block: its arrays stay in the cache, and blocks right of the diagonal leave out half the pairs."""
+
 BLOCK = 4_000_000
-"""Entries of one n x n block (32 MB in float64): one block up to 2,000 points."""
+"""Entries of the n x n matrix (32 MB in float64) up to which what the Hessian needs is kept, and of one block on a GPU,
+where many small operations are dear."""
 
 LARGEST_RECIPROCAL = 300.0
 """Shift up to which ``exp(+-2 shift)`` is far from overflow."""
@@ -41,26 +47,43 @@ class PairMoments:
     ranks : Ranks or None, default=None
         Processes over which the points are spread. Each holds the rows of its own points in the matrix, ``n_own`` of
         them, and passes and receives images and slopes of these; else ``n_own = n``.
+
+    Notes
+    -----
+    Images are columns of a matrix of shape (k, n_own): products with it are then twice as fast in torch.
     """
 
     def __init__(self, inverse_distances: Tensor, n_components: int, t: float, ranks: Ranks | None = None):
-        self.inverse = inverse_distances
-        self.valid = (inverse_distances > 0).to(inverse_distances.dtype)
         self.n_components = n_components
         self.t = t
         self.ranks = ranks or Ranks()
         n_own, n = inverse_distances.shape
-        self._first = int(self.ranks.table(n_own)[: self.ranks.rank, 0].sum())
-        rows = max(1, BLOCK // max(n, 1))
-        self.blocks = [slice(start, min(start + rows, n_own)) for start in range(0, n_own, rows)]
-        self._uncounted = [torch.count_nonzero(inverse_distances[rows] == 0).item() for rows in self.blocks]
+        self._once = self.ranks.size == 1  # else a rank meets pairs of its own points twice, as it does all others
+        first = int(self.ranks.table(n_own)[: self.ranks.rank, 0].sum())
+        step = max(ROWS, BLOCK // max(n, 1)) if inverse_distances.is_cuda else ROWS
+        self._kept = n_own * n <= BLOCK
+        self.blocks = []
+        for start in range(0, n_own, step):
+            rows = slice(start, min(start + step, n_own))
+            inverse = inverse_distances[rows, start:].triu(1) if self._once else inverse_distances[rows]
+            valid = (inverse > 0).to(inverse.dtype)
+            uncounted = inverse.numel() - int(valid.sum().item())
+            own = slice(rows.start + first, rows.stop + first)
+            columns = slice(start if self._once else 0, n)
+            self.blocks.append(Block(rows, own, columns, inverse, valid, uncounted))
+
+    def at(self, t: float) -> "PairMoments":
+        """Return the same pairs at another exponent."""
+        other = copy(self)
+        other.t = t
+        return other
 
     def log_moment(self, images: Tensor, s: Tensor) -> Tensor:
         """Return ``log F`` as a 0-d tensor, differentiable twice in both arguments.
 
         Parameters
         ----------
-        images : Tensor of shape (n_own, k)
+        images : Tensor of shape (k, n_own)
             ``Y``.
         s : Tensor of shape ()
             Noise in its natural unit.
@@ -71,41 +94,45 @@ class PairMoments:
         """
         return _LogMoment.apply(images, s, self)
 
+    @property
+    def _copies(self) -> int:
+        """How often each pair is met."""
+        return 1 if self._once else 2
+
     def _noise_terms(self, s: float) -> tuple[float, ...]:
         """Return ``alpha, gamma, gamma', gamma''`` at ``s``."""
         u = 1 + 2 * s * s
         return 1 + s * s, (1 + s * s) / u, -2 * s / u**2, (12 * s * s - 2) / u**3
 
-    def _among_all(self, rows: slice) -> slice:
-        """Return where rows of this rank stand among those of all."""
-        return slice(rows.start + self._first, rows.stop + self._first)
+    def _gathered(self, images: Tensor) -> Tensor:
+        return images if self.ranks.size == 1 else self.ranks.gather(images.T).T
 
-    def _change(self, images: Tensor, squares: Tensor, rows: slice) -> Tensor:
-        """Return ``q - 1`` for a block of rows, 0 where a pair does not count."""
+    def _sides(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Return two matrices whose product is that of squared distances; the second is ``Y``, ones and more."""
+        images = self._gathered(images)
+        squares = images.square().sum(dim=0, keepdim=True)
         one = torch.ones_like(squares)
-        # One product in place of a Gram matrix and two broadcast sums.
-        own = self._among_all(rows)
-        left = torch.column_stack([images[own] * -2, squares[own], one[own]])
-        right = torch.column_stack([images, one, squares])
-        return torch.mm(left, right.T).mul_(self.inverse[rows]).sub_(self.valid[rows])
+        return torch.cat([images * -2, squares, one]), torch.cat([images, one, squares])
 
-    def _still_exponentials(self, change: Tensor, shift: float) -> tuple[Tensor, Tensor]:
-        """Return ``exp(e^+ - shift), exp(e^- - shift)`` without noise; pairs that do not count give ``exp(-shift)``."""
-        plus = torch.mul(change, self.t).sub_(shift).exp_()
-        if shift < LARGEST_RECIPROCAL:  # the two are reciprocal: one exponential serves both
-            return plus, torch.mul(plus, math.exp(2 * shift)).reciprocal_()
-        return plus, torch.mul(change, -self.t).sub_(shift).exp_()
+    @staticmethod
+    def _change(sides: tuple[Tensor, Tensor], block: Block) -> Tensor:
+        """Return ``q - 1`` for a block, 0 where a pair does not count."""
+        left, right = sides
+        return torch.mm(left[:, block.own].T, right[:, block.columns]).mul_(block.inverse).sub_(block.valid)
 
-    def _exponentials(self, change: Tensor, rows: slice, s: float, shift: float) -> tuple[Tensor, Tensor]:
-        """Return ``exp(e^+ - shift), exp(e^- - shift)`` of the pairs that count."""
-        alpha, gamma, _, _ = self._noise_terms(s)
+    def _exponentials(self, change: Tensor, block: Block, s: float, shift: float) -> tuple[Tensor, Tensor]:
+        """Return ``exp(e^+ - shift), exp(e^- - shift)``; without noise pairs that do not count give ``exp(-shift)``."""
         t, k = self.t, self.n_components
         if s == 0.0:
-            plus, minus = self._still_exponentials(change, shift)
-            return plus.mul_(self.valid[rows]), minus.mul_(self.valid[rows])
+            plus = torch.mul(change, t).sub_(shift).exp_()
+            if shift < LARGEST_RECIPROCAL:  # the two are reciprocal: one exponential serves both
+                return plus, plus.reciprocal().mul_(math.exp(-2 * shift))
+            return plus, torch.mul(change, -t).sub_(shift).exp_()
+        alpha, gamma, _, _ = self._noise_terms(s)
         plus = torch.mul(change, t * alpha).add_(t * (alpha - 1) + k / 2 * math.log(alpha) - shift)
         minus = torch.mul(change, -t * gamma).add_(t * (1 - gamma) + k / 2 * math.log(gamma) - shift)
-        return plus.exp_().mul_(self.valid[rows]), minus.exp_().mul_(self.valid[rows])
+        # By far the largest where both M and a distance are 0: no known share could be taken off the sum.
+        return plus.exp_().mul_(block.valid), minus.exp_().mul_(block.valid)
 
     def _largest_exponent(self, change: Tensor, s: float) -> float:
         low, high = (x.item() for x in torch.aminmax(change))
@@ -116,20 +143,25 @@ class PairMoments:
             -t * gamma * low + t * (1 - gamma) + k / 2 * math.log(gamma),
         )
 
+    @staticmethod
+    def _counted_sums(plus: Tensor, minus: Tensor, block: Block, s: float, shift: float) -> tuple[float, float]:
+        """Return the sums of a block's exponentials over the pairs that count."""
+        rest = block.uncounted * math.exp(-shift) if s == 0.0 else 0.0
+        return plus.sum().item() - rest, minus.sum().item() - rest
+
     def value(self, images: Tensor, s: float) -> float:
         """Return ``log F``."""
-        images = self.ranks.gather(images)
-        squares = images.square().sum(dim=1)
+        sides = self._sides(images)
         total, shift = 0.0, -math.inf
-        for rows in self.blocks:
-            change = self._change(images, squares, rows)
+        for block in self.blocks:
+            change = self._change(sides, block)
             top = self._largest_exponent(change, s)
             if top > shift:
                 total, shift = total * math.exp(shift - top), top
-            plus, minus = self._exponentials(change, rows, s, shift)
-            total += plus.sum().item() + minus.sum().item()
+            plus, minus = self._exponentials(change, block, s, shift)
+            total += sum(self._counted_sums(plus, minus, block, s, shift))
         shift, _, total = self._combined(shift, total)
-        return shift + math.log(total / 2)  # every pair stands in the matrix twice
+        return shift + math.log(total / self._copies)
 
     def _combined(self, shift: float, *sums: float) -> tuple[float, ...]:
         """Return the common shift, what it changes in the sums here, and the sums over all ranks."""
@@ -142,11 +174,10 @@ class PairMoments:
 
     def extremes(self, images: Tensor) -> tuple[float, float]:
         """Return the least and the largest ``q``; (1, 1) where no pair counts."""
-        images = self.ranks.gather(images)
-        squares = images.square().sum(dim=1)
+        sides = self._sides(images)
         low, high = math.inf, -math.inf
-        for rows in self.blocks:
-            change = self._change(images, squares, rows)[self.inverse[rows] > 0]
+        for block in self.blocks:
+            change = self._change(sides, block)[block.inverse > 0]
             if change.numel():
                 low, high = min(low, change.min().item()), max(high, change.max().item())
         low, high = -self.ranks.max(-low), self.ranks.max(high)
@@ -154,32 +185,28 @@ class PairMoments:
 
     def gradient(self, images: Tensor, s: float) -> tuple[float, Tensor, float]:
         """Return ``log F`` and its gradient in ``Y`` and in ``s``."""
-        slope = torch.zeros_like(images)
-        images = self.ranks.gather(images)
-        squares = images.square().sum(dim=1)
+        sides = self._sides(images)
+        neighbours = Neighbours(sides[1][:-1], images.shape[1], self._once)
         slope_s, total, shift = 0.0, 0.0, -math.inf
-        for b, rows in enumerate(self.blocks):
-            change = self._change(images, squares, rows)
+        alpha, gamma, _, _ = self._noise_terms(s)
+        first = self._first_s(s)
+        for block in self.blocks:
+            change = self._change(sides, block)
             top = self._largest_exponent(change, s)
             if top > shift:
                 old = math.exp(shift - top)
                 total, slope_s, shift = total * old, slope_s * old, top
-                slope *= old
-            if s == 0.0:  # no mask: pairs that do not count pull by 0, and their share of the sum is known
-                plus, minus = self._still_exponentials(change, shift)
-                total += (plus.sum() + minus.sum()).item() - 2 * self._uncounted[b] * math.exp(-shift)
-                pull = plus.sub_(minus).mul_(self.inverse[rows])
-            else:
-                plus, minus = self._exponentials(change, rows, s, shift)
-                first = self._first_s(s)
-                total += (plus.sum() + minus.sum()).item()
-                slope_s += _average(plus, change, first[:2]) + _average(minus, change, first[2:])
-                alpha, gamma, _, _ = self._noise_terms(s)
-                pull = plus.mul_(alpha).sub_(minus, alpha=gamma).mul_(self.inverse[rows])
-            slope[rows] += _laplacian(pull, images, self._among_all(rows))
+                neighbours.sums *= old
+            plus, minus = self._exponentials(change, block, s, shift)
+            sum_plus, sum_minus = self._counted_sums(plus, minus, block, s, shift)
+            total += sum_plus + sum_minus
+            if s != 0.0:
+                slope_s += _average(plus, sum_plus, change, first[:2]) + _average(minus, sum_minus, change, first[2:])
+                plus.mul_(alpha)
+            neighbours.add(plus.sub_(minus, alpha=gamma).mul_(block.inverse), block)
         shift, old, total, slope_s = self._combined(shift, total, slope_s)
-        slope *= old
-        return shift + math.log(total / 2), slope.mul_(4 * self.t / total), slope_s / total
+        slope = neighbours.laplacian(images).mul_(2 * self._copies * self.t * old / total)
+        return shift + math.log(total / self._copies), slope, slope_s / total
 
     def _first_s(self, s: float) -> tuple[float, float, float, float]:
         """Return ``a, b, c, d`` with ``de^+/ds = a q + b`` and ``de^-/ds = c q + d``."""
@@ -198,93 +225,83 @@ class PairMoments:
             k / 2 * (gamma2 / gamma - (gamma1 / gamma) ** 2),
         )
 
-    def weights(self, images: Tensor, s: float, log_moment: float) -> list[tuple[Tensor, Tensor, Tensor]] | None:
-        """Return ``q - 1`` and the two shares of ``F`` in one block, or None where they do not fit in one."""
-        if len(self.blocks) > 1:
+    def curvature(self, images: Tensor, s: float, log_moment: float) -> list[Curvature] | None:
+        """Return what the Hessian needs of all blocks, or None where that would take too much memory."""
+        if not self._kept:
             return None
-        images = self.ranks.gather(images)
-        return [self._block_weights(images, images.square().sum(dim=1), s, log_moment, self.blocks[0])]
+        sides = self._sides(images)
+        return [self._curvature(sides, s, log_moment, block) for block in self.blocks]
 
-    def _block_weights(self, images, squares, s, log_moment, rows):
-        change = self._change(images, squares, rows)
-        return change, *self._exponentials(change, rows, s, log_moment + math.log(2))
+    def _curvature(self, sides, s, log_moment, block):
+        change, shift = self._change(sides, block), log_moment + math.log(self._copies)
+        plus, minus = self._exponentials(change, block, s, shift)
+        sum_plus, sum_minus = self._counted_sums(plus, minus, block, s, shift)
+        alpha, gamma, gamma1, _ = self._noise_terms(s)
+        second = self._second_s(s)
+        noise = _average(plus, sum_plus, change, second[:2]) + _average(minus, sum_minus, change, second[2:])
+        mixed = None
+        if s != 0.0:  # at 0 every first derivative in s is 0
+            a, b, c, d = self._first_s(s)
+            first_plus = change.mul(a).add_(block.valid, alpha=a + b)
+            first_minus = change.mul(c).add_(block.valid, alpha=c + d)
+            mixed = plus * (alpha * first_plus + 2 * s) - minus * (gamma * first_minus + gamma1)
+            mixed *= block.inverse
+            noise += (plus * first_plus.square_() + minus * first_minus.square_()).sum().item()
+        pull = torch.mul(plus, alpha).sub_(minus, alpha=gamma).mul_(block.inverse)
+        stiffness = plus.mul_(alpha**2).add_(minus, alpha=gamma**2).mul_(block.inverse).mul_(block.inverse)
+        return Curvature(pull, stiffness.mul_(2 * self.t), mixed, noise)
 
-    def hessian_product(self, images: Tensor, s: float, log_moment: float, kept, v: Tensor, r: float):
+    def hessian_product(self, images: Tensor, s: float, known, kept, v: Tensor, r: float):
         """Return the Hessian of ``log F`` applied to ``(v, r)``, as a pair.
 
         Parameters
         ----------
-        images, s, log_moment : Tensor of shape (n_own, k), float, float
-            The point and its value.
+        images, s : Tensor of shape (k, n_own), float
+            The point.
+        known : tuple
+            What ``gradient`` returned there.
         kept : list or None
-            What ``weights`` returned there.
-        v : Tensor of shape (n_own, k)
+            What ``curvature`` returned there.
+        v : Tensor of shape (k, n_own)
             Direction in ``Y``.
         r : float
             Direction in ``s``.
 
         Returns
         -------
-        tuple of (Tensor of shape (n_own, k), float)
+        tuple of (Tensor of shape (k, n_own), float)
         """
-        fixed, moved = torch.zeros_like(images), torch.zeros_like(images)
+        log_moment, slope, slope_s = known
+        sides, ahead = self._sides(images), self._gathered(v)
+        y, one = sides[1][: self.n_components], sides[1][self.n_components :][:1]
+        cross = (y * ahead).sum(dim=0, keepdim=True)
+        left, right = torch.cat([-y, -ahead, cross, one]), torch.cat([ahead, y, one, cross])
+        steady = Neighbours(sides[1][:-1], images.shape[1], self._once)
+        moving = Neighbours(torch.cat([ahead, one]), v.shape[1], self._once)
+        out_s = 0.0
+        for b, block in enumerate(self.blocks):
+            at = kept[b] if kept else self._curvature(sides, s, log_moment, block)
+            product = torch.mm(left[:, block.own].T, right[:, block.columns])
+            out_s += r * at.noise
+            if at.mixed is not None:
+                out_s += 2 * self.t * torch.vdot(at.mixed.view(-1), product.view(-1)).item()
+            change_of_pull = product.mul_(at.stiffness)
+            if at.mixed is not None:
+                change_of_pull.add_(at.mixed, alpha=r)
+            steady.add(change_of_pull, block)
+            moving.add(at.pull, block)
+        along = torch.vdot(slope.reshape(-1), v.reshape(-1)).item()
         if self.ranks.size > 1:
-            images, v = self.ranks.gather(torch.cat([images, v], dim=1)).split(v.shape[1], dim=1)
-        squares, cross = images.square().sum(dim=1), (images * v).sum(dim=1)
-        first, second = self._first_s(s), self._second_s(s)
-        mean = slope_s = out_s = 0.0
-        alpha, gamma, gamma1 = self._noise_terms(s)[:3]
-        for b, rows in enumerate(self.blocks):
-            change, plus, minus = kept[b] if kept else self._block_weights(images, squares, s, log_moment, rows)
-            dq = self._directional(images, v, cross, rows)
-            d_plus, d_minus = dq * (self.t * alpha), dq * (-self.t * gamma)
-            if r != 0.0:
-                out_s += r * (_average(plus, change, second[:2]) + _average(minus, change, second[2:]))
-            if s != 0.0:
-                q = change + self.valid[rows]
-                es_plus, es_minus = first[0] * q + first[1], first[2] * q + first[3]
-                d_plus += r * es_plus
-                d_minus += r * es_minus
-                slope_s += (plus * es_plus).sum().item() + (minus * es_minus).sum().item()
-                out_s += (plus * d_plus * es_plus).sum().item() + (minus * d_minus * es_minus).sum().item()
-                mixed = (plus * dq).sum() * (2 * s * self.t) - (minus * dq).sum() * (self.t * gamma1)
-                out_s += mixed.item()
-            d_plus *= plus
-            d_minus *= minus
-            mean += d_plus.sum().item() + d_minus.sum().item()
-            pull = torch.mul(plus, alpha).sub_(minus, alpha=gamma).mul_(self.inverse[rows])
-            change_of_pull = d_plus.mul_(alpha).sub_(d_minus, alpha=gamma)
-            if s != 0.0:
-                change_of_pull += (2 * s * r) * plus - (gamma1 * r) * minus
-            change_of_pull *= self.inverse[rows]
-            own = self._among_all(rows)
-            fixed[rows] = _laplacian(pull, images, own)
-            moved[rows] = _laplacian(change_of_pull, images, own) + _laplacian(pull, v, own)
-        if self.ranks.size > 1:
-            mean, slope_s, out_s = self.ranks.sum(np.array([mean, slope_s, out_s])).tolist()
-        return moved.sub_(fixed, alpha=mean).mul_(4 * self.t), out_s - mean * slope_s
-
-    def _directional(self, images, v, cross, rows):
-        """Return the derivative of ``q`` along ``v`` for a block of rows."""
-        own = self._among_all(rows)
-        dq = torch.mm(images[own], v.T)
-        dq += torch.mm(v[own], images.T)
-        dq.neg_()
-        dq += cross[own, None]
-        dq += cross
-        return dq.mul_(self.inverse[rows]).mul_(2)
+            along, out_s = self.ranks.sum(np.array([along, out_s])).tolist()
+        along += slope_s * r
+        out = steady.laplacian(images).add_(moving.laplacian(v)).mul_(2 * self._copies * self.t)
+        return out.sub_(slope, alpha=along), out_s - along * slope_s
 
 
-def _average(weights, change, coefficients):
-    """Return the sum of ``weights * (a q + b)`` over a block, ``q`` being ``change + 1``."""
+def _average(weights, total, change, coefficients):
+    """Return the sum of ``weights * (a q + b)`` over pairs that count: ``total`` is that of their weights."""
     a, b = coefficients
-    weighted = torch.vdot(weights.view(-1), change.view(-1)).item() if a != 0.0 else 0.0
-    return a * weighted + (a + b) * weights.sum().item()
-
-
-def _laplacian(pull, images, own):
-    """Return ``sum_j pull_ij (y_i - y_j)`` for the rows of a block."""
-    return torch.addmm(pull.sum(dim=1)[:, None] * images[own], pull, images, alpha=-1)
+    return a * torch.vdot(weights.view(-1), change.view(-1)).item() + (a + b) * total
 
 
 class _LogMoment(torch.autograd.Function):
@@ -313,9 +330,9 @@ class _LogMomentGradient(torch.autograd.Function):
     @staticmethod
     def forward(ctx, images, s, moments, known):
         ctx.moments, ctx.kept = moments, None
-        value, slope, slope_s = known
+        _, slope, slope_s = known
         ctx.save_for_backward(images, s)
-        ctx.value = value
+        ctx.known = known
         return slope.clone(), images.new_tensor(slope_s)
 
     @staticmethod
@@ -323,6 +340,6 @@ class _LogMomentGradient(torch.autograd.Function):
     def backward(ctx, v, r):
         images, s = ctx.saved_tensors
         if ctx.kept is None:
-            ctx.kept = ctx.moments.weights(images, s.item(), ctx.value)
-        out, out_s = ctx.moments.hessian_product(images, s.item(), ctx.value, ctx.kept, v, r.item())
+            ctx.kept = ctx.moments.curvature(images, s.item(), ctx.known[0])
+        out, out_s = ctx.moments.hessian_product(images, s.item(), ctx.known, ctx.kept, v, r.item())
         return out, images.new_tensor(out_s), None, None

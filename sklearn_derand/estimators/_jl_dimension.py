@@ -1,11 +1,12 @@
 """The smallest number of components whose distortion, verified on all fitted pairs, is at most eps."""
 
 import logging
+from bisect import bisect_left
 from functools import partial
 
 import numpy as np
 
-from sklearn_derand.estimators._jl_path import Descent, derandomise, tighten
+from sklearn_derand.estimators._jl_path import Descent, derandomise, loosen, tighten
 
 logger = logging.getLogger(__name__)
 
@@ -13,9 +14,12 @@ POWER = 0.5
 """Columns of the map are measured in units of (singular value)^-POWER: 0 leaves rare directions to the end, 1 lets
 them run far beyond isometry and ruins new points (both tried)."""
 
+SHORT = 0.3
+"""Length of a row added to a map: at 0 it has no slope."""
 
-def descend_at(run, tensors, coordinates, init, seed, max_iter, slack, k):
-    """Pose the problem at dimension ``k`` and descend it to its certificate.
+
+def descend_at(run, tensors, coordinates, init, seed, max_iter, slack, k, near=None, enough=0.0):
+    """Pose the problem at dimension ``k`` and descend it to its certificate, or until no distortion is above ``enough``.
 
     Parameters
     ----------
@@ -35,6 +39,10 @@ def descend_at(run, tensors, coordinates, init, seed, max_iter, slack, k):
         Of ``tighten``.
     k : int
         Dimension of the images.
+    near : Descent or None, default=None
+        What was found for another dimension: its map, with rows taken away or added, is the start then.
+    enough : float, default=0.0
+        With it the descent is a trial: it may stop there, and is not certified.
 
     Returns
     -------
@@ -59,11 +67,41 @@ def descend_at(run, tensors, coordinates, init, seed, max_iter, slack, k):
         descent = Descent.isometry(objective, scales)
         descent.advance(run, max_iter=0)  # the optimum: steps could only follow its rounding
         return descent
-    n_axes = min(k, coordinates.rank) if init == "pca+gaussian" else 0
-    descent = derandomise(run, objective, bound * t, scales, n_axes, seed, max_iter)
-    tighten(run, descent, max_iter, slack)
+    if near is None:
+        n_axes = min(k, coordinates.rank) if init == "pca+gaussian" else 0
+        descent = derandomise(run, objective, bound * t, scales, n_axes, seed, max_iter)
+        loosen(descent, max_iter)
+    elif near.objective.n_components == k:
+        descent = near
+    else:
+        (maps,) = tensors(resized(near.maps(), k))
+        descent = Descent(objective, objective.pack(maps * scales, 0.0), scales)
+    tighten(descent, max_iter, slack, enough)
+    if not enough:
+        descent.advance(run, max_iter=max(0, max_iter - descent.n_iter))
     logger.debug("%d components: %d steps, a priori bound %.4g", k, descent.n_iter, bound)
     return descent
+
+
+def resized(maps, k):
+    """Return a map with its leading ``k`` rows, after a rotation, or with short ones added along the next axes.
+
+    Parameters
+    ----------
+    maps : ndarray of shape (m, r)
+        A map on principal coordinates.
+    k : int
+        Rows wanted, at most ``r``.
+
+    Returns
+    -------
+    ndarray of shape (k, r)
+    """
+    m, r = maps.shape
+    if k > m:
+        return np.vstack([maps, SHORT * np.eye(k - m, r, k=m)])
+    _, lengths, axes = np.linalg.svd(maps, full_matrices=False)
+    return lengths[:k, None] * axes[:k]
 
 
 def choose_dimension(descend, tensors, coordinates, n_components, eps):
@@ -72,7 +110,7 @@ def choose_dimension(descend, tensors, coordinates, n_components, eps):
     Parameters
     ----------
     descend : callable
-        ``k -> Descent``.
+        ``k, near=None, enough=0.0 -> Descent``.
     tensors : callable
         Arrays to tensors.
     coordinates : SpanCoordinates
@@ -93,19 +131,26 @@ def choose_dimension(descend, tensors, coordinates, n_components, eps):
         return n_components, descend(n_components)
     if coordinates.n_pairs == 0:
         return 1, None
-    points, distances = tensors(coordinates.points, coordinates.squared_distances())
-
-    def attempt(k):
-        descent = descend(k)
-        return descent if descent.objective.largest(descent.params) <= eps else None
-
     from sklearn_derand.problems.distortion_bounds import distortion_lower_bound
 
-    rank = coordinates.rank
-    possible = [k for k in range(1, rank) if distortion_lower_bound(points, distances, k, 1, coordinates.ranks) <= eps]
-    lowest = min(possible, default=rank)
+    points, distances = tensors(coordinates.points, coordinates.squared_distances())
+    rank, tried = coordinates.rank, {}
+
+    def possible(k):  # at equal weights, where it falls with k
+        return distortion_lower_bound(points, distances, k, 1, coordinates.ranks) <= eps
+
+    def attempt(k):
+        near = tried[min(tried, key=lambda other: (abs(other - k), other))] if tried else None
+        tried[k] = descend(k, near=near, enough=eps)
+        return tried[k] if tried[k].objective.largest(tried[k].still()) <= eps else None
+
+    lowest = 1 + bisect_left(range(1, rank), True, key=possible)
     k, descent = smallest_dimension(attempt, lowest, rank, round(1.5 * lowest))
-    return k, descent or descend(k)
+    descent = descend(k, near=descent)
+    while descent.objective.largest(descent.params) > eps:  # it was not when the trial stopped
+        k += 1
+        descent = descend(k, near=descent)
+    return k, descent
 
 
 def smallest_dimension(attempt, lowest, highest, first):

@@ -207,31 +207,44 @@ def derandomise(run, objective, log_bound, scales, n_axes, seed, max_iter):
     return descent
 
 
-def tighten(run, descent, max_iter, slack=SLACK):
-    """Raise the exponent until ``(1/t) log F_t`` is the largest distortion but for a small share; certify there.
+def loosen(descent, max_iter):
+    """Visit flatter maxima, briefly, and come back.
 
     Parameters
     ----------
-    run : callable
-        ``(objective, params, **settings) -> Solution``.
     descent : Descent
         Without noise; changed in place.
     max_iter : int
         Most steps of the whole path.
-    slack : float, default=SLACK
-        The share.
     """
     t = descent.objective.t
     for share in LOOSE:
         descent.objective = descent.objective.at(share * t)
         descent.glide(min(LOOSE_STEPS, max(0, max_iter - descent.n_iter)), GAIN)
     descent.objective = descent.objective.at(t)
+
+
+def tighten(descent, max_iter, slack=SLACK, enough=0.0):
+    """Raise the exponent until ``(1/t) log F_t`` is the largest distortion but for a small share.
+
+    Parameters
+    ----------
+    descent : Descent
+        Without noise; changed in place.
+    max_iter : int
+        Most steps of the whole path.
+    slack : float, default=SLACK
+        The share.
+    enough : float, default=0.0
+        Stop where no distortion is above this.
+    """
     last = False
     while not last:
         soft, hard = descent.excess()
+        if hard <= enough:
+            break
         # The excess falls like 1/t.
         spent = descent.n_iter >= max_iter or descent.objective.t * RAISE > LARGEST_EXPONENT
         last = spent or soft - hard <= RAISE * slack * hard
         descent.objective = descent.objective.at(RAISE * descent.objective.t)
         descent.glide(min(TIGHTEN_STEPS, max(0, max_iter - descent.n_iter)), GAIN)
-    descent.advance(run, max_iter=max(0, max_iter - descent.n_iter))

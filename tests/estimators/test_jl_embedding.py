@@ -20,7 +20,7 @@ from sklearn.random_projection import GaussianRandomProjection, johnson_lindenst
 
 from sklearn_derand import DerandJLEmbedding
 from sklearn_derand.engine import minimize
-from sklearn_derand.estimators import _jl_embedding, _jl_path, _jl_scale, _jl_validation
+from sklearn_derand.estimators import _jl_dimension, _jl_embedding, _jl_path, _jl_scale, _jl_validation
 from sklearn_derand.estimators._jl_points import SpanCoordinates
 from sklearn_derand.metrics import distortions, max_distortion
 from sklearn_derand.problems.johnson_lindenstrauss import PairDistortion
@@ -156,6 +156,50 @@ def test_auto_is_verified_and_far_below_the_lemma():
     fewer = DerandJLEmbedding(n_components=k - 1, random_state=0).fit(X)
     assert fewer.distortion_ > 0.2
     assert list(embedding.get_feature_names_out()) == [f"derandjlembedding{i}" for i in range(k)]
+
+
+class Trial:
+    """A descent that ends at ``1 / k``, or while it is a trial at ``promise / k``; its own objective and parameters."""
+
+    def __init__(self, k, promise=1.0):
+        self.n_components, self.params, self.promise = k, None, promise
+        self.objective = self
+
+    def still(self):
+        return self.params
+
+    def largest(self, params):  # noqa: ARG002
+        return self.promise / self.n_components
+
+
+@pytest.mark.parametrize("promise, smallest", [(1.0, 10), (0.8, 10)])
+def test_auto_goes_on_from_the_map_nearby(promise, smallest):
+    """Also where a trial promised too much."""
+    coordinates, calls = SpanCoordinates.of(DIGITS[:60]), []
+
+    def descend(k, near=None, enough=0.0):
+        calls.append((k, near and near.n_components, enough))
+        return Trial(k, promise if enough else 1.0)
+
+    tensors = lambda *arrays: map(torch.tensor, arrays)  # noqa: E731
+    k, descent = _jl_dimension.choose_dimension(descend, tensors, coordinates, "auto", 0.1)
+    assert k == descent.n_components == smallest
+    trials = [call for call in calls if call[2]]
+    assert trials[0][1:] == (None, 0.1)
+    for i, (k, near, _) in enumerate(trials[1:], 1):
+        assert abs(near - k) == min(abs(other - k) for other, _, _ in trials[:i])
+    found = min(k for k, _, _ in trials if promise / k <= 0.1)
+    assert calls[len(trials) :] == [(found, found, 0.0), *((k, k - 1, 0.0) for k in range(found + 1, smallest + 1))]
+
+
+def test_a_map_nests_in_a_larger_one():
+    maps = np.random.RandomState(0).standard_normal((5, 9))
+    np.testing.assert_array_equal(_jl_dimension.resized(maps, 7)[:5], maps)
+    assert np.linalg.matrix_rank(_jl_dimension.resized(maps, 7)) == 7
+    fewer = _jl_dimension.resized(maps, 3)
+    lost = np.linalg.eigvalsh(maps.T @ maps - fewer.T @ fewer)
+    np.testing.assert_allclose(lost[:7], 0, atol=1e-12)  # the two shortest axes, and nothing else
+    np.testing.assert_allclose(lost[7:], np.linalg.eigvalsh(maps @ maps.T)[:2])
 
 
 def test_auto_never_exceeds_the_features():

@@ -19,7 +19,7 @@ SHORT = 0.3
 
 
 def descend_at(run, tensors, coordinates, init, seed, max_iter, slack, k, near=None, enough=0.0):
-    """Pose the problem at dimension ``k`` and descend it to its certificate, or until no distortion is above ``enough``.
+    """Pose the problem at dimension ``k`` and descend it to its certificate, or until ``enough`` is reached.
 
     Parameters
     ----------

@@ -49,7 +49,8 @@ class DerandJLEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Deran
         Dimension of the images. "auto": the smallest found whose distortion, verified on all fitted pairs, is at
         most ``eps``; never more than the features. It depends on the data:
         :func:`~sklearn.random_projection.johnson_lindenstrauss_min_dim`, which knows only their number, asks for ten
-        to a hundred times as many.
+        to a hundred times as many. Only the first dimension tried is descended to from the law; the others start from
+        the map of the nearest one tried.
     eps : float, default=0.1
         Largest relative change of a squared distance with ``n_components="auto"``.
     compute_inverse_components : bool, default=False

@@ -19,7 +19,12 @@ along.
 Tried and not kept: the extremes themselves, or two-parameter fits to the tails (noisier); slopes of eight statistics in
 each split, averaged (blind to tails that are heavier than chi-square further out, it prefers maps descended too far);
 mean and deviation of all roots (blind likewise); keeping the maps of the splits, or averages of their Gram matrices,
-instead of walking again.
+instead of walking again. On a dozen splits of each of four data sets none of these differed by more than its noise: the
+earliest or the latest stop within the noise of the best, smoothing over five stops, tails of logarithms in place of
+cube roots, half or a quarter as many order statistics, mixed pairs left out or averaged over splits, and a scale moved
+towards balance on the fitted pairs (worse, but for one). At its best scale, which only the new points know, the chosen
+map would be 2 to 10 % better: there is little more to gain by choosing. Points extrapolated from neighbours, fitted
+along, gained 2 % in one case of three, at four times the cost.
 """
 
 from dataclasses import dataclass

@@ -22,7 +22,7 @@ from sklearn_derand.estimators._ranks import check_alike, find_ranks
 from sklearn_derand.estimators._student_choice import choose, full_decay
 from sklearn_derand.estimators._student_data import StudentData, check_network_memory, check_rank, prepare_data
 from sklearn_derand.estimators._student_penalties import choose_penalties
-from sklearn_derand.estimators._student_readout import fix_gauge, hidden_widths, layers_of
+from sklearn_derand.estimators._student_readout import fix_gauge, hidden_widths, layers_of, user_layers
 from sklearn_derand.estimators._student_search import (
     StudentSpec,
     check_loss,
@@ -46,6 +46,9 @@ ACTIVATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "smooth_relu": lambda x: np.logaddexp(0.0, 10.0 * x) / 10.0,
 }
 LOSSES = {"squared_error", "pseudo_huber", "log_cosh", "poisson"}
+
+DISCOVERY_ACTIVATION = "tanh"
+"""Of the full student under ``activation="auto"``: see ``LINEAR_TAILS``."""
 
 DISCOVERY_TOL = 1e-2
 DISCOVERY_CURVATURE = 1.0
@@ -92,8 +95,10 @@ class MultiIndexStudentRegressor(
         best, all features where nothing smaller serves.
     hidden_layer_sizes : int or tuple of int, default=(32,)
         Widths of the hidden layers.
-    activation : {"tanh", "gelu", "softplus", "silu", "smooth_relu"}, default="tanh"
-        Smooth, so that curvature means something. "smooth_relu" is ``softplus(10 x) / 10``.
+    activation : {"auto", "tanh", "gelu", "softplus", "silu", "smooth_relu"}, default="auto"
+        Smooth, so that curvature means something; "smooth_relu" is ``softplus(10 x) / 10``. "auto": tanh, and for a
+        refined student whose penalties leave-one-out chooses (see ``alpha``) silu, which goes on as a line where tanh
+        saturates, unless tanh has less than 0.9 of its leave-one-out loss, as where the link jumps.
     loss : {"squared_error", "pseudo_huber", "log_cosh", "poisson"} or callable, default="squared_error"
         The first three see y scaled to unit variance and behave as ``r**2 / 2`` near 0; "poisson" has the
         log link. A callable ``(prediction, target) -> loss of each row`` takes torch tensors of shape
@@ -171,6 +176,8 @@ class MultiIndexStudentRegressor(
         Norm of the difference between the two sides of Stein's identity on this sample.
     alpha_ : float
         First-layer penalty of the full student.
+    activation_ : str
+        Of the student that predicts.
     refined_alpha_, weight_decay_ : float
         First-layer penalty and weight decay of the student that predicts and is certified.
     loss_ : float
@@ -208,7 +215,7 @@ class MultiIndexStudentRegressor(
         **DerandomizedEstimator._parameter_constraints,
         "n_components": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
-        "activation": [StrOptions(set(ACTIVATIONS))],
+        "activation": [StrOptions({"auto", *ACTIVATIONS})],
         "loss": [StrOptions(LOSSES), callable],
         "alpha": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],
         "weight_decay": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left")],
@@ -227,7 +234,7 @@ class MultiIndexStudentRegressor(
         n_components: int | str = "auto",
         *,
         hidden_layer_sizes: int | Sequence[int] = (32,),
-        activation: str = "tanh",
+        activation: str = "auto",
         loss: str | Callable[[Tensor, Tensor], Tensor] = "squared_error",
         alpha: float | str = "auto",
         weight_decay: float | str = "auto",
@@ -348,7 +355,7 @@ class MultiIndexStudentRegressor(
         data = prepare_data(X, y.reshape(len(y), -1), weights, self.loss, ranks)
         spec = StudentSpec(
             hidden_layer_sizes=hidden,
-            activation=self.activation,
+            activation=DISCOVERY_ACTIVATION if self.activation == "auto" else self.activation,
             loss=self.loss,
             weight_decay=full_decay(n_samples, X.shape[1]) if self.weight_decay == "auto" else float(self.weight_decay),
             train_bias=self.train_bias,
@@ -384,13 +391,16 @@ class MultiIndexStudentRegressor(
             start = refinement_start(full_risk.network, start, spec.network(data, rank), directions)
         if penalty is None:
             given = None if self.weight_decay == "auto" else float(self.weight_decay)
-            penalty, decay, start = choose_penalties(sample, spec, rank, start, given, seed)
-        spec = replace(spec, weight_decay=decay)
+            free = self.activation == "auto"
+            penalty, spec, start = choose_penalties(sample, spec, rank, start, given, free, seed)
+        else:
+            spec = replace(spec, weight_decay=decay)
         risk = spec.risk(data, rank, penalty)
         if choice.refined_start is not None:
             start = min(start, choice.refined_start, key=lambda params: risk.value(params).item())
         previous = getattr(self, "certified_params_", None) if self.warm_start else None
-        if previous is not None and previous.shape == (risk.network.n_params,):
+        alike = getattr(self, "activation_", None) == spec.activation
+        if previous is not None and alike and previous.shape == (risk.network.n_params,):
             from sklearn_derand.engine.tensors import as_tensor
 
             start = as_tensor(previous, spec.device)
@@ -399,7 +409,7 @@ class MultiIndexStudentRegressor(
             start,
             seed=seed,
             reconstruct=lambda params: dict(
-                zip(("coefs_", "intercepts_"), _user_layers(data, risk, params), strict=True)
+                zip(("coefs_", "intercepts_"), user_layers(data, risk, params), strict=True)
             ),
             solver=student_solver(self.solver, risk),
             curvature_tol=min(self.curvature_tol, choice.alpha),
@@ -428,12 +438,13 @@ class MultiIndexStudentRegressor(
 
         self.mean_, self.alpha_, self.n_components_ = data.mean, choice.alpha, choice.n_components
         self.refined_alpha_, self.weight_decay_ = risk.alpha, risk.weight_decay
+        self.activation_ = risk.network.activation
         self.discovery_coefs_, self.discovery_intercepts_ = layers_of(full_risk.network, full.params)
         self.discovery_certificate_ = full.certificate
         stein = stein_decomposition(full_risk, full.params, as_tensor(directions, full.params.device))
         self.noise_, self.noise_bound_, self.stein_gap_ = stein.noise, stein.bound, stein.stein_gap
 
-        self.coefs_, self.intercepts_ = _user_layers(data, risk, solution.params)
+        self.coefs_, self.intercepts_ = user_layers(data, risk, solution.params)
         share = risk.data_risk(solution.params, risk.network.preactivations(solution.params, risk.inputs))
         self.loss_ = float(data.ranks.sum(share))
         agop = average_gradient_outer_product(risk.network, solution.params, risk.inputs, risk.weights)
@@ -459,7 +470,7 @@ class MultiIndexStudentRegressor(
         """
         check_is_fitted(self)
         X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
-        activation = ACTIVATIONS[self.activation]
+        activation = ACTIVATIONS[self.activation_]
         hidden = X @ self.coefs_[0] + self.intercepts_[0]
         for coef, intercept in zip(self.coefs_[1:], self.intercepts_[1:], strict=True):
             hidden = activation(hidden) @ coef + intercept
@@ -489,12 +500,3 @@ class MultiIndexStudentRegressor(
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
-
-
-def _user_layers(data, risk, params) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Weights and biases in the units of the user's inputs and targets."""
-    coefs, intercepts = layers_of(risk.network, params)
-    coefs[0] = data.whitening @ coefs[0]
-    intercepts[0] = intercepts[0] - data.mean @ coefs[0]
-    coefs[-1], intercepts[-1] = coefs[-1] * data.scale, intercepts[-1] * data.scale + data.shift
-    return coefs, intercepts

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from sklearn_derand.estimators._student_data import StudentData
-from sklearn_derand.estimators._student_penalties import PATIENCE, STIFF, SUPPLE, has_leave_one_out
+from sklearn_derand.estimators._student_penalties import STIFF, SUPPLE, has_leave_one_out
 from sklearn_derand.estimators._student_search import (
     StudentSpec,
     descend,
@@ -31,6 +31,9 @@ fixed alpha."""
 REFINEMENT_ROWS = 20.0
 """A refined student of fixed alpha has ``min(1, 20 / n_samples)`` of it: its rank already keeps out the noise that
 alpha is there to remove, and alpha itself would flatten the link."""
+
+PATIENCE = 2
+"""Candidates without improvement after which a path of candidates ends."""
 
 LOOSE_TOL = {"full": 1e-2, "refined": 1e-4}
 """Gradient norm at which candidates are compared: a held-out loss settles long before its gradient."""

@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from sklearn_derand.estimators._student_data import StudentData
-from sklearn_derand.estimators._student_search import StudentSpec, descend
+from sklearn_derand.estimators._student_search import StudentSpec, descend, orthonormal_rows
 from sklearn_derand.estimators._student_solver import MAX_MATRIX
 
-SUPPLE = ((1e-3, 1e-4), (3e-4, 1e-5), (3e-4, 1e-6), (1e-4, 1e-4))
-STIFF = ((3e-2, 1e-2), (1e-2, 1e-3), (1e-2, 1e-4))
-"""First-layer penalty and weight decay of the refined student under ``alpha="auto"``: the path to supple students, and
-one from stiff students that is taken too where the first step of the other is best. Links with jumps want a small
-first-layer penalty, polynomials in the tails a small decay, few rows much of both."""
+if TYPE_CHECKING:
+    from torch import Tensor
 
-PATIENCE = 2
-"""Candidates without improvement after which a path of candidates ends."""
+SUPPLE = ((1e-3, 1e-4), (3e-4, 1e-6))
+JUMPS = ((3e-5, 1e-5), (1e-5, 1e-5))
+STIFF = ((3e-2, 1e-2), (1e-2, 1e-3), (1e-2, 1e-4))
+"""First-layer penalty and weight decay of the refined student under ``alpha="auto"``: a path to supple students, on to
+units as steep as jumps ask for, or, where the first step of the supple path is better than its second, one from stiff
+students, for few rows or much noise. Each ends at the first step that is no better."""
+
+LINEAR_TAILS = "silu"
+"""Activation of the refined student under ``activation="auto"``. Far out it goes on as a line where tanh saturates: on
+rows of heavy tails and on polynomials it predicts better, everywhere else as well, at equal directions (measured). To
+find directions tanh is better: with silu additive and oscillating links are not found."""
+
+JUMP = 0.9
+"""The refined student stays with the activation of the full one where that has less than this share of the other's
+leave-one-out loss, at the first pair of penalties: links with jumps ask for bounded units."""
 
 CHARGE = 2.0
 """What the approximation finds that fitting has gained is counted twice: it sees what a small change of the student can
@@ -40,7 +51,18 @@ def has_leave_one_out(spec: StudentSpec, data: StudentData, rank: int | None) ->
     return data.n_samples() >= LEAST_ROWS * rank * data.inputs.shape[1]
 
 
-def choose_penalties(data: StudentData, spec: StudentSpec, rank: int, start, weight_decay: float | None, seed: int):
+class Found(NamedTuple):
+    """A refined student: its leave-one-out loss, its first-layer penalty, what else it was made of, its parameters."""
+
+    loss: float
+    penalty: float
+    spec: StudentSpec
+    params: Tensor
+
+
+def choose_penalties(
+    data: StudentData, spec: StudentSpec, rank: int, start, weight_decay: float | None, free: bool, seed: int
+) -> tuple[float, StudentSpec, object]:
     """Descend along pairs of penalties, each from the last, and keep the best approximate leave-one-out loss.
 
     Parameters
@@ -55,41 +77,66 @@ def choose_penalties(data: StudentData, spec: StudentSpec, rank: int, start, wei
         A student of this rank.
     weight_decay : float or None
         The user's; None to choose it.
+    free : bool
+        Whether the activation is to be chosen too.
     seed : int
         Seed of the descents.
 
     Returns
     -------
-    penalty, decay : float
-        First-layer penalty and weight decay.
+    penalty : float
+        First-layer penalty.
+    spec : StudentSpec
+        With the weight decay and the activation.
     params : Tensor
         Where the final descent may begin.
     """
-    paths = [SUPPLE, STIFF]
-    if weight_decay is not None:
-        paths = [tuple(dict.fromkeys((penalty, weight_decay) for penalty, _ in path)) for path in paths]
-    best = _follow(paths[0], data, spec, rank, start, seed, PATIENCE)
-    if best[1:3] == paths[0][0]:
+
+    def attempt(pair, activation, start):
+        penalty, decay = pair[0], pair[1] if weight_decay is None else weight_decay
+        return _descend(data, replace(spec, activation=activation, weight_decay=decay), rank, penalty, start, seed)
+
+    def follow(best, path):
+        for pair in path:
+            found = attempt(pair, best.spec.activation, best.params)
+            if found.loss >= best.loss:
+                break
+            best = found
+        return best
+
+    first = attempt(SUPPLE[0], spec.activation, start)
+    supple = [*SUPPLE[1:], *JUMPS]
+    if free:
+        fresh = _same_indices(first, data, rank, seed)
+        other = attempt(SUPPLE[0], LINEAR_TAILS, fresh)
+        if first.loss >= JUMP * other.loss:
+            first, start, supple = other, fresh, [*SUPPLE[1:]]
+    best = follow(first, supple)
+    if best is first:
         # From the start again: what a supple student has fitted to noise a stiff one does not give back
-        best = min(best, _follow(paths[1], data, spec, rank, start, seed, PATIENCE), key=lambda found: found[0])
-    return best[1:]
+        stiff = attempt(STIFF[0], first.spec.activation, start)
+        best = min(first, follow(stiff, STIFF[1:]), key=lambda found: found.loss)
+    return best.penalty, replace(best.spec, max_iter=spec.max_iter), best.params
 
 
-def _follow(path, data, spec, rank, start, seed, patience):
-    """Return the best of a path as (loss, penalty, decay, params)."""
+def _descend(data, spec, rank, penalty, start, seed) -> Found:
     from sklearn_derand.problems.leave_one_out import leave_one_out_losses
 
-    best, waited = (np.inf, *path[0], start), 0
-    for penalty, decay in path:
-        now = replace(spec, weight_decay=decay, max_iter=min(spec.max_iter, STEPS))
-        risk = now.risk(data, rank, penalty)
-        start = descend(risk, now, start, seed, tol=TOL, curvature_tol=1e6).params
-        left_out, fitted, weights = leave_one_out_losses(risk, start)
-        loss = data.ranks.sum((weights @ (fitted + CHARGE * (left_out - fitted))).item())
-        if loss < best[0]:
-            best, waited = (loss, penalty, decay, start), 0
-        else:
-            waited += 1
-        if waited == patience:
-            break
-    return best
+    spec = replace(spec, max_iter=min(spec.max_iter, STEPS))
+    risk = spec.risk(data, rank, penalty)
+    params = descend(risk, spec, start, seed, tol=TOL, curvature_tol=1e6).params
+    left_out, fitted, weights = leave_one_out_losses(risk, params)
+    loss = data.ranks.sum((weights @ (fitted + CHARGE * (left_out - fitted))).item())
+    return Found(loss if np.isfinite(loss) else np.inf, penalty, spec, params)
+
+
+def _same_indices(found: Found, data, rank, seed):
+    """Return a student of the other activation: its indices span the same, the layers after them drawn at random."""
+    import torch
+
+    from sklearn_derand.engine.tensors import as_tensor
+
+    network, device = found.spec.network(data, rank), found.params.device
+    indices = orthonormal_rows(network.unpack(found.params)[0].cpu().numpy())
+    _, weights, biases = network.unpack(network.initial(torch.Generator().manual_seed(seed)).to(device))
+    return network.pack(as_tensor(indices, device), weights, biases)

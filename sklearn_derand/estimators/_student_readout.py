@@ -6,6 +6,7 @@ from numbers import Integral
 
 import numpy as np
 
+from sklearn_derand.estimators._student_data import StudentData
 from sklearn_derand.estimators._student_search import orthonormal_rows
 
 
@@ -54,6 +55,30 @@ def layers_of(network, params) -> tuple[list[np.ndarray], list[np.ndarray]]:
     _, weights, biases = network.unpack(params)
     weights = [network.first_layer(params), *weights[1:]]
     return [w.T.cpu().numpy().copy() for w in weights], [b.cpu().numpy().copy() for b in biases]
+
+
+def user_layers(data: StudentData, risk, params) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Weights and biases in the units of the user's inputs and targets.
+
+    Parameters
+    ----------
+    data : StudentData
+        Holds the units.
+    risk : StudentRisk
+        Of the student.
+    params : Tensor
+        Its parameters, in whitened coordinates.
+
+    Returns
+    -------
+    coefs, intercepts : list of ndarray
+        As in ``MLPRegressor``.
+    """
+    coefs, intercepts = layers_of(risk.network, params)
+    coefs[0] = data.whitening @ coefs[0]
+    intercepts[0] = intercepts[0] - data.mean @ coefs[0]
+    coefs[-1], intercepts[-1] = coefs[-1] * data.scale, intercepts[-1] * data.scale + data.shift
+    return coefs, intercepts
 
 
 def fix_gauge(span: np.ndarray, gradient: np.ndarray) -> np.ndarray:

@@ -60,15 +60,20 @@ class _Sample:
             self.targets = (self.y - self.shift) / self.scale
 
 
-def _network(estimator, sample) -> Perceptron:
+def _network(estimator, sample, activation=None) -> Perceptron:
     offset = sample.shift if estimator.loss == "poisson" else None
-    return Perceptron(estimator.activation, estimator.loss, sample.inputs, sample.targets, sample.weights, offset)
+    activation = activation or estimator.activation_
+    return Perceptron(activation, estimator.loss, sample.inputs, sample.targets, sample.weights, offset)
+
+
+def _discovery_network(estimator, sample) -> Perceptron:
+    return _network(estimator, sample, "tanh" if estimator.activation == "auto" else estimator.activation)
 
 
 def _direction_claims(estimator, sample) -> list[Claim]:
     components = np.asarray(estimator.components_, dtype=float)
     gram = components @ components.T
-    network = _network(estimator, sample)
+    network = _discovery_network(estimator, sample)
     spectrum, vectors = _spectrum(network, estimator.discovery_coefs_, estimator.discovery_intercepts_)
     ratios = np.asarray(estimator.explained_gradient_ratio_)
     expected = spectrum / spectrum.sum() if spectrum.sum() > 0 else np.full(len(spectrum), 1 / len(spectrum))
@@ -111,7 +116,7 @@ def _spectrum(network, coefs, intercepts) -> tuple[np.ndarray, np.ndarray]:
 def _prediction_claims(estimator, sample) -> list[Claim]:
     """Evaluate the network in the user's units, as ``predict`` does; it must be the certified one."""
     poisson = estimator.loss == "poisson"
-    network = Perceptron(estimator.activation, estimator.loss, sample.X, sample.y, sample.weights)
+    network = Perceptron(estimator.activation_, estimator.loss, sample.X, sample.y, sample.weights)
     output = network.forward(estimator.coefs_, estimator.intercepts_)[-1]
     output = output - sample.shift if poisson else (output - sample.y) / sample.scale + sample.targets
     loss = sample.weights @ losses_of(estimator.loss, output + sample.shift * poisson, sample.targets)
@@ -150,7 +155,7 @@ def _lemma_claims(estimator, sample) -> list[Claim]:
     first = coefs[0].T
     outside = first - first @ basis @ basis.T
     noise = np.linalg.norm(outside)
-    network = _network(estimator, sample)
+    network = _discovery_network(estimator, sample)
     in_weights = network.gradient(coefs, intercepts)[0][0].T
 
     def bias_gradient(bias):
@@ -200,7 +205,7 @@ def _certificate(estimator, sample) -> list[Claim]:
 
 def _discovery_certificate(estimator, sample) -> list[Claim]:
     """Check that of the full student, whose penalties are ``alpha_`` and its own weight decay."""
-    network, certificate = _network(estimator, sample), estimator.discovery_certificate_
+    network, certificate = _discovery_network(estimator, sample), estimator.discovery_certificate_
     decay = estimator.weight_decay
     if decay == "auto":
         decay = FULL_DECAY * np.clip(40 * len(sample.mean) / sample.n_rows, 1, 10) ** 2

@@ -18,10 +18,12 @@ from sklearn_derand.engine import certify
 from sklearn_derand.engine.tensors import as_tensor
 from sklearn_derand.estimators import MultiIndexStudentRegressor
 from sklearn_derand.estimators._multi_index import ACTIVATIONS
+from sklearn_derand.estimators._student_choice import ALPHAS
 from sklearn_derand.estimators._student_data import prepare_data
 from sklearn_derand.metrics import subspace_distance
 from sklearn_derand.problems import student_network
 from sklearn_derand.problems.ranks import Ranks
+from sklearn_derand.verification import verify
 
 
 def student(n_components=1, **settings):
@@ -242,6 +244,43 @@ def test_auto_chooses_the_rank_and_a_penalty_of_the_grid(single):
     assert student("auto").fit(X, y).n_components_ == 2
 
 
+def jump(Z):
+    return np.sign(Z[:, 0])
+
+
+@pytest.mark.parametrize("link, activation", [("square", "silu"), ("tanh", "silu"), (jump, "tanh")])
+def test_auto_keeps_bounded_units_for_jumps_alone(link, activation):
+    X, y = make_multi_index(600, 4, 1, link=link, noise=0.1, random_state=0)
+    fitted = student(alpha="auto", hidden_layer_sizes=(16,)).fit(X, y)
+    assert fitted.activation_ == activation
+    assert fitted.certificate_.holds and verify(fitted, X, y).holds
+    plain = student(alpha="auto", hidden_layer_sizes=(16,), activation="tanh").fit(X, y)
+    assert plain.activation_ == "tanh"
+    np.testing.assert_array_equal(plain.discovery_coefs_[0], fitted.discovery_coefs_[0])
+
+
+def test_linear_tails_predict_beyond_the_rows():
+    X, y = make_multi_index(600, 4, 1, link="square", noise=0.2, random_state=0)
+    order = np.argsort(-np.abs(y))
+    tail, middle = order[:60], order[60:]
+    errors = [
+        np.mean((student(alpha="auto", activation=name).fit(X[middle], y[middle]).predict(X[tail]) - y[tail]) ** 2)
+        for name in ("auto", "tanh")
+    ]
+    assert errors[0] < 0.5 * errors[1]
+
+
+@pytest.mark.parametrize("link, n_components", [("tanh", 1), ("product", 2)])
+def test_auto_alpha_predicts_as_well_as_a_grid_search(link, n_components):
+    X, y = make_multi_index(400, 5, n_components, link=link, noise=0.3, random_state=1)
+    settings = {"refine": False, "hidden_layer_sizes": (8,)}
+    search = GridSearchCV(student(n_components, **settings), {"alpha": list(ALPHAS)}, cv=4).fit(X, y)
+    error = search.cv_results_["std_test_score"][search.best_index_] / 2.0
+    chosen = cross_val_score(student(n_components, alpha="auto", **settings), X, y, cv=4).mean()
+    assert chosen > search.best_score_ - error
+    assert search.cv_results_["mean_test_score"].min() < search.best_score_ - error  # the grid matters
+
+
 def test_no_structure_keeps_predicting():
     X, y = load_diabetes(return_X_y=True)
     assert cross_val_score(student("auto", alpha="auto"), X, y, cv=2).mean() > 0.4
@@ -328,7 +367,8 @@ def test_batches_choose_on_a_sample_and_certify_all_rows():
         data, spec = spec_of(model, X, y)
         model.fit(X, y)
         assert subspace_distance(model.components_, U) < 0.03
-        risk = replace(spec, weight_decay=model.weight_decay_).risk(data, 1, model.refined_alpha_)
+        final = replace(spec, weight_decay=model.weight_decay_, activation=model.activation_)
+        risk = final.risk(data, 1, model.refined_alpha_)
         evidence = certify(risk, as_tensor(model.certified_params_), tol=1e-5, curvature_tol=1e-3, random_state=0)
         assert evidence.holds and model.certificate_.holds
         assert evidence.value == pytest.approx(model.certificate_.value, rel=1e-10)

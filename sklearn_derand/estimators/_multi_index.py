@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Self
 
@@ -408,9 +409,7 @@ class MultiIndexStudentRegressor(
             risk,
             start,
             seed=seed,
-            reconstruct=lambda params: dict(
-                zip(("coefs_", "intercepts_"), user_layers(data, risk, params), strict=True)
-            ),
+            reconstruct=partial(user_layers, data, risk),
             solver=student_solver(self.solver, risk),
             curvature_tol=min(self.curvature_tol, choice.alpha),
         )
@@ -438,13 +437,12 @@ class MultiIndexStudentRegressor(
 
         self.mean_, self.alpha_, self.n_components_ = data.mean, choice.alpha, choice.n_components
         self.refined_alpha_, self.weight_decay_ = risk.alpha, risk.weight_decay
-        self.activation_ = risk.network.activation
         self.discovery_coefs_, self.discovery_intercepts_ = layers_of(full_risk.network, full.params)
         self.discovery_certificate_ = full.certificate
         stein = stein_decomposition(full_risk, full.params, as_tensor(directions, full.params.device))
         self.noise_, self.noise_bound_, self.stein_gap_ = stein.noise, stein.bound, stein.stein_gap
 
-        self.coefs_, self.intercepts_ = user_layers(data, risk, solution.params)
+        self.__dict__.update(user_layers(data, risk, solution.params))
         share = risk.data_risk(solution.params, risk.network.preactivations(solution.params, risk.inputs))
         self.loss_ = float(data.ranks.sum(share))
         agop = average_gradient_outer_product(risk.network, solution.params, risk.inputs, risk.weights)

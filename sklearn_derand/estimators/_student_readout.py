@@ -57,8 +57,8 @@ def layers_of(network, params) -> tuple[list[np.ndarray], list[np.ndarray]]:
     return [w.T.cpu().numpy().copy() for w in weights], [b.cpu().numpy().copy() for b in biases]
 
 
-def user_layers(data: StudentData, risk, params) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Weights and biases in the units of the user's inputs and targets.
+def user_layers(data: StudentData, risk, params) -> dict[str, object]:
+    """Return what ``predict`` needs, weights and biases in the units of the user's inputs and targets.
 
     Parameters
     ----------
@@ -71,14 +71,14 @@ def user_layers(data: StudentData, risk, params) -> tuple[list[np.ndarray], list
 
     Returns
     -------
-    coefs, intercepts : list of ndarray
-        As in ``MLPRegressor``.
+    dict
+        ``coefs_`` and ``intercepts_`` as in ``MLPRegressor``, and ``activation_``.
     """
     coefs, intercepts = layers_of(risk.network, params)
     coefs[0] = data.whitening @ coefs[0]
     intercepts[0] = intercepts[0] - data.mean @ coefs[0]
     coefs[-1], intercepts[-1] = coefs[-1] * data.scale, intercepts[-1] * data.scale + data.shift
-    return coefs, intercepts
+    return {"coefs_": coefs, "intercepts_": intercepts, "activation_": risk.network.activation}
 
 
 def fix_gauge(span: np.ndarray, gradient: np.ndarray) -> np.ndarray:

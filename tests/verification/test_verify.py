@@ -76,6 +76,7 @@ def test_cut_of_points_holds():
         {"loss": "pseudo_huber", "activation": "gelu"},
         {"loss": "log_cosh", "activation": "smooth_relu"},
         {"activation": "silu", "hidden_layer_sizes": (3, 2)},
+        {"alpha": "auto"},
         {"loss": "poisson", "activation": "softplus"},
         {"train_bias": False},
         {"refine": False},
@@ -119,7 +120,7 @@ def _tampers(path, value):
     """Yield a direction and a changed value: each number up and down, each array in its last and largest entries."""
     # Earlier entries of the history tell how the fit got there.
     if isinstance(value, str):
-        yield 0, {"dense": "lanczos", "lanczos": "dense", "sparse": "lanczos"}[value]
+        yield 0, {"dense": "lanczos", "lanczos": "dense", "sparse": "lanczos", "tanh": "silu"}[value]
     elif isinstance(value, np.ndarray):
         for at in {-1} if "history_" in path else {-1, int(np.abs(value).argmax())}:
             changed = value.copy()

@@ -239,7 +239,7 @@ def choose(
     if has_leave_one_out(spec, data, rank):
         return Choice(n_components, penalty, None, None, full)
     start = full if rank is None else restricted(rank)
-    path = [*STIFF, *SUPPLE]
+    path = [*STIFF[::-1], (1e-2, 1e-4), *SUPPLE]
     if weight_decay is not None:
         path = list(dict.fromkeys((a, weight_decay) for a, _ in path))
     best = split.path(path, rank, start, PATIENCE)

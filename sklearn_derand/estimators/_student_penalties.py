@@ -14,12 +14,13 @@ from sklearn_derand.estimators._student_solver import MAX_MATRIX
 if TYPE_CHECKING:
     from torch import Tensor
 
-SUPPLE = ((1e-3, 1e-4), (3e-4, 1e-6))
+SUPPLE = ((1e-3, 1e-4), (3e-4, 1e-5), (3e-4, 1e-6))
 JUMPS = ((3e-5, 1e-5), (1e-5, 1e-5))
-STIFF = ((3e-2, 1e-2), (1e-2, 1e-3), (1e-2, 1e-4))
+STIFF = ((1e-2, 1e-3), (3e-2, 1e-2))
 """First-layer penalty and weight decay of the refined student under ``alpha="auto"``: a path to supple students, on to
-units as steep as jumps ask for, or, where the first step of the supple path is better than its second, one from stiff
-students, for few rows or much noise. Each ends at the first step that is no better."""
+units as steep as jumps ask for, or, where the first step of the supple path is better than its second, one to stiff
+students, for few rows or much noise. Each ends at the first step that is no better. Without its middle step the supple
+path arrives at students that extrapolate wildly (measured on the strength of concrete)."""
 
 LINEAR_TAILS = "silu"
 """Activation of the refined student under ``activation="auto"``. Far out it goes on as a line where tanh saturates: on
@@ -105,17 +106,17 @@ def choose_penalties(
         return best
 
     first = attempt(SUPPLE[0], spec.activation, start)
-    supple = [*SUPPLE[1:], *JUMPS]
+    jumps = JUMPS
     if free:
         fresh = _same_indices(first, data, rank, seed)
         other = attempt(SUPPLE[0], LINEAR_TAILS, fresh)
         if first.loss >= JUMP * other.loss:
-            first, start, supple = other, fresh, [*SUPPLE[1:]]
-    best = follow(first, supple)
+            first, start, jumps = other, fresh, ()
+    best = follow(follow(first, SUPPLE[1:]), jumps)
     if best is first:
         # From the start again: what a supple student has fitted to noise a stiff one does not give back
         stiff = attempt(STIFF[0], first.spec.activation, start)
-        best = min(first, follow(stiff, STIFF[1:]), key=lambda found: found.loss)
+        best = follow(stiff, STIFF[1:]) if stiff.loss < first.loss else first
     return best.penalty, replace(best.spec, max_iter=spec.max_iter), best.params
 
 

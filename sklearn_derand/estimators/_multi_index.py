@@ -99,7 +99,7 @@ class MultiIndexStudentRegressor(
     activation : {"auto", "tanh", "gelu", "softplus", "silu", "smooth_relu"}, default="auto"
         Smooth, so that curvature means something; "smooth_relu" is ``softplus(10 x) / 10``. "auto": tanh, and for a
         refined student whose penalties leave-one-out chooses (see ``alpha``) silu, which goes on as a line where tanh
-        saturates, unless tanh has less than 0.9 of its leave-one-out loss, as where the link jumps.
+        saturates, unless tanh has less than 0.97 of its leave-one-out loss, as where the link jumps or is flat far out.
     loss : {"squared_error", "pseudo_huber", "log_cosh", "poisson"} or callable, default="squared_error"
         The first three see y scaled to unit variance and behave as ``r**2 / 2`` near 0; "poisson" has the
         log link. A callable ``(prediction, target) -> loss of each row`` takes torch tensors of shape

@@ -52,8 +52,8 @@ class VariableProjection(CurvatureEscape):
             return point
         reduced = Derivatives(self.reduction)
         start = Point.at(reduced, self.reduction.restrict(point.params))
-        # Less than tol: the gradient in the variables projected out is rounding, not 0
-        end = self.on_reduced.descend(reduced, start, tol=0.9 * tol, progress=_Lifted(progress, self.reduction))
+        # Half of tol: the gradient in the variables projected out is rounding, not 0
+        end = self.on_reduced.descend(reduced, start, tol=0.5 * tol, progress=_Lifted(progress, self.reduction))
         derivatives.n_fev += reduced.n_fev
         lifted = Point.at(derivatives, self.reduction.complete(end.params))
         lifted.status = end.status

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from sklearn_derand.estimators._student_data import StudentData
-from sklearn_derand.estimators._student_penalties import STIFF, SUPPLE, has_leave_one_out
+from sklearn_derand.estimators._student_penalties import STIFF, SUPPLE, has_leave_one_out, with_decay
 from sklearn_derand.estimators._student_search import (
     StudentSpec,
     descend,
@@ -239,9 +239,7 @@ def choose(
     if has_leave_one_out(spec, data, rank):
         return Choice(n_components, penalty, None, None, full)
     start = full if rank is None else restricted(rank)
-    path = [*STIFF[::-1], (1e-2, 1e-4), *SUPPLE]
-    if weight_decay is not None:
-        path = list(dict.fromkeys((a, weight_decay) for a, _ in path))
+    path = with_decay([*STIFF[::-1], (1e-2, 1e-4), *SUPPLE], weight_decay)
     best = split.path(path, rank, start, PATIENCE)
     (refined, decay), refined_start = best[0], best[2]
     return Choice(n_components, penalty, refined, decay, full, refined_start)

@@ -28,8 +28,8 @@ are few rows and no jump .94 and more, since leave-one-out losses of such units 
 
 LINEAR_TAILS = "silu"
 """Activation of the refined student under ``activation="auto"``. Far out it goes on as a line where tanh saturates: on
-rows of heavy tails and on polynomials it predicts better, everywhere else as well, at equal directions (measured). To
-find directions tanh is better: with silu additive and oscillating links are not found."""
+rows of heavy tails and on polynomials it predicts better, on other smooth links as well as tanh, at equal directions
+(measured). To find directions tanh is better: with silu additive and oscillating links are not found."""
 
 JUMP = 0.97
 """The refined student stays with the activation of the full one where that has less than this share of the other's
@@ -44,7 +44,6 @@ noise dominates the true gain is two to three times the one found (measured)."""
 TOL, STEPS = 1e-4, 70
 """Gradient norm at which candidates are compared, and most steps of one."""
 
-
 LEAST_ROWS = 8
 """Rows for each entry of the indices from which leave-one-out losses are trusted. They count what a small change of the
 student can fit, and with fewer rows the search for directions fits more than that (measured: R2 below 0)."""
@@ -55,6 +54,11 @@ def has_leave_one_out(spec: StudentSpec, data: StudentData, rank: int | None) ->
     if rank is None or spec.network(data, rank).n_params > MAX_MATRIX:
         return False
     return data.n_samples() >= LEAST_ROWS * rank * data.inputs.shape[1]
+
+
+def with_decay(path, weight_decay: float | None) -> list[tuple[float, float]]:
+    """Return a path of (penalty, decay) pairs with the user's decay in all, where there is one, each pair once."""
+    return list(path) if weight_decay is None else list(dict.fromkeys((penalty, weight_decay) for penalty, _ in path))
 
 
 class Found(NamedTuple):
@@ -97,9 +101,10 @@ def choose_penalties(
     params : Tensor
         Where the final descent may begin.
     """
+    supple, jumps, stiff = (with_decay(path, weight_decay) for path in (SUPPLE, JUMPS, STIFF))
 
     def attempt(pair, activation, start):
-        penalty, decay = pair[0], pair[1] if weight_decay is None else weight_decay
+        penalty, decay = pair
         return _descend(data, replace(spec, activation=activation, weight_decay=decay), rank, penalty, start, seed)
 
     def follow(best, path, share=1.0):
@@ -110,27 +115,26 @@ def choose_penalties(
             best = found
         return best
 
-    first = attempt(SUPPLE[0], spec.activation, start)
-    jumps = JUMPS
+    first = attempt(supple[0], spec.activation, start)
     if free:
         fresh = _same_indices(first, data, rank, seed)
-        other = attempt(SUPPLE[0], LINEAR_TAILS, fresh)
+        other = attempt(supple[0], LINEAR_TAILS, fresh)
         if first.loss >= JUMP * other.loss:
-            first, start, jumps = other, fresh, ()
-    best = follow(follow(first, SUPPLE[1:]), jumps, STEEPER)
+            first, start, jumps = other, fresh, []
+    best = follow(follow(first, supple[1:]), jumps, STEEPER)
     if best is first:
         # From the start again: what a supple student has fitted to noise a stiff one does not give back
-        stiff = attempt(STIFF[0], first.spec.activation, start)
-        best = follow(stiff, STIFF[1:]) if stiff.loss < first.loss else first
-    return best.penalty, replace(best.spec, max_iter=spec.max_iter), best.params
+        firm = attempt(stiff[0], first.spec.activation, start)
+        best = follow(firm, stiff[1:]) if firm.loss < first.loss else first
+    return best.penalty, best.spec, best.params
 
 
 def _descend(data, spec, rank, penalty, start, seed) -> Found:
     from sklearn_derand.problems.leave_one_out import leave_one_out_losses
 
-    spec = replace(spec, max_iter=min(spec.max_iter, STEPS))
     risk = spec.risk(data, rank, penalty)
-    params = descend(risk, spec, start, seed, tol=TOL, curvature_tol=1e6).params
+    short = replace(spec, max_iter=min(spec.max_iter, STEPS))
+    params = descend(risk, short, start, seed, tol=TOL, curvature_tol=1e6).params
     left_out, fitted, weights = leave_one_out_losses(risk, params)
     loss = data.ranks.sum((weights @ (fitted + CHARGE * (left_out - fitted))).item())
     return Found(loss if np.isfinite(loss) else np.inf, penalty, spec, params)

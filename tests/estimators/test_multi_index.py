@@ -16,10 +16,11 @@ from sklearn.utils._param_validation import InvalidParameterError
 from sklearn_derand.datasets import make_multi_index
 from sklearn_derand.engine import certify
 from sklearn_derand.engine.tensors import as_tensor
-from sklearn_derand.estimators import MultiIndexStudentRegressor
+from sklearn_derand.estimators import MultiIndexStudentRegressor, _student_penalties
 from sklearn_derand.estimators._multi_index import ACTIVATIONS
 from sklearn_derand.estimators._student_choice import ALPHAS
 from sklearn_derand.estimators._student_data import prepare_data
+from sklearn_derand.estimators._student_search import descend
 from sklearn_derand.metrics import subspace_distance
 from sklearn_derand.problems import student_network
 from sklearn_derand.problems.ranks import Ranks
@@ -279,6 +280,21 @@ def test_auto_alpha_predicts_as_well_as_a_grid_search(link, n_components):
     chosen = cross_val_score(student(n_components, alpha="auto", **settings), X, y, cv=4).mean()
     assert chosen > search.best_score_ - error
     assert search.cv_results_["mean_test_score"].min() < search.best_score_ - error  # the grid matters
+
+
+def test_with_a_given_decay_each_penalty_is_tried_once(single, monkeypatch):
+    tried = []
+
+    def recorded(risk, spec, *args, **settings):
+        tried.append((risk.network.activation, risk.alpha, risk.weight_decay))
+        return descend(risk, spec, *args, **settings)
+
+    monkeypatch.setattr(_student_penalties, "descend", recorded)
+    X, y, _ = single
+    fitted = student(alpha="auto", weight_decay=1e-5).fit(X, y)
+    assert len(tried) >= 3
+    assert len(set(tried)) == len(tried)
+    assert {decay for _, _, decay in tried} == {fitted.weight_decay_} == {1e-5}
 
 
 def test_no_structure_keeps_predicting():

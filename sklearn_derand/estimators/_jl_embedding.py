@@ -28,6 +28,11 @@ from sklearn_derand.estimators._memory import check_memory
 from sklearn_derand.estimators._ranks import check_alike, find_ranks
 from sklearn_derand.metrics._distortion import max_distortion_of_map
 
+POINT_WORK, PAIR_WORK, LEAST = 2e8, 1.2e8, 30
+"""Work that goes into the lower bound, in cubes of a matrix's order: weights of points, and of pairs where there is
+time for this many evaluations (fewer bring nothing), which there is up to 158 points. Nor do pairs weigh where points
+are fewer than that: several ascents end apart there, and none can be relied on to confirm another."""
+
 
 class DerandJLEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DerandomizedEstimator):
     r"""Johnson-Lindenstrauss embedding: the randomness of a random projection, descended away.
@@ -39,7 +44,7 @@ class DerandJLEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Deran
     .. math:: F_t(M, \sigma) = \sum_{\text{pairs } u} E\, e^{t (|A u|^2 - 1)} + E\, e^{-t (|A u|^2 - 1)}
 
     over unit differences ``u`` of the fitted points; then ``t`` is raised until ``(1/t) log F_t`` is the largest
-    distortion of any pair, but for 3 %. The map fits these points: the fewer components, the more it gains on a
+    distortion of any pair, but for 1 %. The map fits these points: the fewer components, the more it gains on a
     random one. Drop-in for :class:`~sklearn.random_projection.GaussianRandomProjection`: no centring, sparse input
     stays sparse.
 
@@ -103,7 +108,8 @@ class DerandJLEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Deran
         What the Gaussian law guarantees beforehand for the best of its draws (``min_t (1/t) log F_t(0, 1/k)``);
         a ConvergenceWarning tells if ``distortion_`` exceeds it. At 1 or above it is no guarantee at all.
     distortion_lower_bound_ : float
-        No map of these points to as many dimensions, linear or not, has a smaller distortion.
+        No map of these points to as many dimensions, linear or not, has a smaller distortion. Of 30 to 158 points
+        it is sharpened by weights of pairs.
     validation_distortion_ : float
         With ``validation_fraction``: largest relative change over the pairs with a point set aside, averaged over the
         splits. These pairs chose where to stop, so it is a little optimistic; of more new points the extremes lie
@@ -309,12 +315,15 @@ class DerandJLEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Deran
             self._report(certificate, nothing, dict.fromkeys(("value", "gradient_norm", "noise", "t"), np.zeros(1)), 0)
             return
         self.distortion_bound_ = gaussian_bound(max(self.n_pairs_, 1), self.n_components_)[0]
+        distances = coordinates.squared_distances()
         order = min(coordinates.points.shape) if ranks is None else coordinates.rank
+        in_time = int(PAIR_WORK / distances.shape[1] ** 3)
         self.distortion_lower_bound_ = distortion_lower_bound(
-            *self._tensors(coordinates.points, coordinates.squared_distances()),
+            *self._tensors(coordinates.points, distances),
             self.n_components_,
-            int(np.clip(2e8 / order**3, 3, 24)),
+            int(np.clip(POINT_WORK / order**3, 3, 60)),
             ranks,
+            min(in_time, 120) if min(in_time, distances.shape[1]) >= LEAST else 0,
         )
         self.noise_ = descent.objective.noise(descent.params).item()
         solution = descent.solution

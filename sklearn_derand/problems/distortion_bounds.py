@@ -22,6 +22,8 @@ about ``sum p_i x_i``, ``l_1 >= l_2 >= ...`` the spectrum of ``diag(sqrt p) G di
 eigenvalues ``m_i``. By Mirsky's inequality ``|E~|^2 >= sum_{i<=k} (m_i - l_i)^2 + sum_{i>k} l_i^2``, and with
 ``s_i = m_i - l_i`` the trace is ``sum s_i - T``. Over real ``s`` the sum of squares plus ``(sum s_i - T)^2`` is least
 at ``s_i = T / (k + 1)``, where it is ``T^2 / (k + 1)``. The left side is at most ``eps^2 sum p_i p_j (D0_ij)^2``. []
+
+:mod:`~sklearn_derand.problems.signed_pairs` sharpens it by signed weights of the pairs.
 """
 
 import math
@@ -32,6 +34,7 @@ from scipy.optimize import minimize, minimize_scalar
 from torch import Tensor
 
 from .ranks import Ranks, replicated, total
+from .signed_pairs import signed_pairs_bound
 
 
 def gaussian_bound(n_pairs: int, n_components: int) -> tuple[float, float]:
@@ -75,6 +78,7 @@ def distortion_lower_bound(
     n_components: int,
     max_evaluations: int = 40,
     ranks: Ranks | None = None,
+    pair_evaluations: int = 0,
 ) -> float:
     """Return a distortion that no map of these points to ``n_components`` dimensions can be below.
 
@@ -90,6 +94,9 @@ def distortion_lower_bound(
         Spectra computed while the point weights ``p`` ascend. Every ``p`` gives a valid bound; more give a better one.
     ranks : Ranks or None, default=None
         Processes over which the points are spread, each with the rows of its own points in both arrays.
+    pair_evaluations : int, default=0
+        Spectra of an n x n matrix computed while signed weights of the pairs ascend as well, from where those of the
+        points have come to: 0 for never, otherwise at least 3. Each rank then holds both whole arrays.
 
     Returns
     -------
@@ -105,21 +112,21 @@ def distortion_lower_bound(
     if n_components >= min(n - 1, r):
         return 0.0
     largest = ranks.max(squared_distances.max().item() if len(points) else 0.0)
-    points = points / math.sqrt(largest)
-    fourth = (squared_distances / largest).square()
+    points, squared_distances = points / math.sqrt(largest), squared_distances / largest
+    fourth = squared_distances.square()
     first = int(ranks.table(len(points))[: ranks.rank, 0].sum())
     own = slice(first, first + len(points))
-    best = 0.0
+    best, weights = 0.0, np.zeros(n)
 
     def negative_log(theta):
-        nonlocal best
+        nonlocal best, weights
         leaf = torch.as_tensor(theta, dtype=points.dtype).to(points.device).requires_grad_(True)
         with torch.enable_grad():
             value = _log_squared_bound(leaf, points, fourth, n_components, own, ranks)
             (gradient,) = torch.autograd.grad(value, leaf)
         if not math.isfinite(value.item()):
             return 1e3, np.zeros_like(theta)
-        best = max(best, math.exp(0.5 * value.item()))
+        best, weights = max((best, weights), (math.exp(0.5 * value.item()), theta), key=lambda found: found[0])
         return -value.item(), -gradient.cpu().numpy() * math.sqrt(n)
 
     # The step is measured in units of 1/sqrt(n): the first one would otherwise be of the order of a weight.
@@ -130,6 +137,9 @@ def distortion_lower_bound(
         method="L-BFGS-B",
         options={"maxfun": max_evaluations, "maxiter": max_evaluations},
     )
+    if pair_evaluations and best:
+        points, squared_distances = (ranks.gather(rows).cpu().numpy() for rows in (points, squared_distances))
+        best = max(best, signed_pairs_bound(points, squared_distances, n_components, weights, pair_evaluations))
     return max(0.0, best * (1 - 1e-9) - 1e-9)
 
 

@@ -3,24 +3,18 @@
 import numpy as np
 from scipy import sparse
 from scipy.linalg import block_diag
-from scipy.optimize import minimize, minimize_scalar
+from scipy.optimize import minimize_scalar
 from scipy.spatial.distance import cdist
-from scipy.special import softmax
 
 from sklearn_derand.verification._certificate import asked_claims, certificate_claims, history_claim
 from sklearn_derand.verification._claims import Claim, at_least, at_most, equal, skipped
+from sklearn_derand.verification._lower_bound import lower_bound_claims
 
 COORDINATE_POWER = 0.5
 """The certificate's coordinates: columns of the map in units of (singular value of the centred points)^-1/2."""
 
 BLOCK_ROWS = 500
 """Rows whose distances are formed at once."""
-
-LOWER_BOUND_POINTS = 300
-"""Most points for which the lower bound is found again."""
-
-LOWER_BOUND_STARTS = 20
-"""Most ascents from random weights, should those from equal ones not attain it."""
 
 DENSE_POINTS = 3000
 """Above so many points the certificate is of the worst pairs, listed."""
@@ -56,7 +50,7 @@ def claims(estimator, X) -> list[Claim]:
     if n > DENSE_POINTS:
         return [*found, skipped("certificate_", n_pairs, f"of listed pairs above {DENSE_POINTS} points")]
     dense = (X.toarray() if sparse.issparse(X) else np.asarray(X)).astype(float)
-    return [*found, *_lower_bound_claims(estimator, dense), *_certificate(estimator, dense, rounding)]
+    return [*found, *lower_bound_claims(estimator, dense), *_certificate(estimator, dense, rounding)]
 
 
 def _distortion_claims(estimator, worst, n_all, apart, rounding) -> list[Claim]:
@@ -191,51 +185,6 @@ def _certificate(estimator, points, rounding) -> list[Claim]:
         ),
         history_claim(estimator.history_, **ends, t=t),
     ]
-
-
-def _lower_bound_claims(estimator, points) -> list[Claim]:
-    """Ascend the weights of ``2 |tail of the weighted spectrum| / |weighted squared distances|`` once more."""
-    name, claimed = "distortion_lower_bound_ is attained by weights", estimator.distortion_lower_bound_
-    n, k = len(points), estimator.n_components_
-    if n > LOWER_BOUND_POINTS:
-        return [skipped(name, claimed, f"{n} points, limit {LOWER_BOUND_POINTS}")]
-    squared = cdist(points, points, "sqeuclidean")
-    squared, points = squared / squared.max(), (points - points[0]) / np.sqrt(squared.max())
-
-    def objective(theta):
-        """Return minus the logarithm of the bound's square, and its gradient in the logarithms of the weights."""
-        p = softmax(theta)
-        mean = squared @ p
-        gram = 0.5 * (mean[:, None] + mean - squared - p @ mean)
-        root = np.sqrt(p)
-        values, vectors = np.linalg.eigh(root[:, None] * gram * root)
-        tail, tails = np.maximum(values[:-k], 0.0), vectors[:, :-k]
-        top, bottom = (tail**2).sum() + tail.sum() ** 2 / (k + 1), p @ squared**2 @ p
-        # p_i dl/dp_i = l v_i^2: the centre moves too, but to first order that changes no eigenvalue.
-        in_tail = 2 * tail + 2 * tail.sum() / (k + 1)
-        if top == 0:  # the weights have gone to points of a subspace of k dimensions, to rounding
-            return 1e3, np.zeros(n)
-        slope = (tails**2 * (tail * in_tail)).sum(axis=1) / top - 2 * p * (squared**2 @ p) / bottom
-        return -np.log(4 * top / bottom), -(slope - p * slope.sum())
-
-    if k >= min(n - 1, np.linalg.matrix_rank(points)):
-        return [equal(name, claimed, 0.0)]
-    # Other weights may attain it than an ascent comes to; from equal ones it depends on the unit of the steps.
-    random, best = np.random.RandomState(0), 0.0
-    starts = [(np.sqrt(n), np.zeros(n)), (1.0, np.zeros(n))]
-    starts += [(1.0, random.standard_normal(n)) for _ in range(LOWER_BOUND_STARTS)]
-    for unit, start in starts:
-        found = minimize(
-            lambda z, unit=unit: tuple(f * g for f, g in zip(objective(unit * z), (1.0, unit), strict=True)),
-            start,
-            jac=True,
-            method="L-BFGS-B",
-            options={"maxiter": 1000, "ftol": 1e-12, "gtol": 1e-8},
-        )
-        best = max(best, np.exp(-0.5 * found.fun))
-        if best >= claimed:
-            break
-    return [at_most(name, claimed, best, slack=1e-3)]
 
 
 def _objective(coordinates, inverse, shape, t):

@@ -131,8 +131,9 @@ def test_an_embedding_on_two_ranks_is_that_of_one_process(fits, name):
     alone = estimator(name).fit(X)
     for attribute in ("n_pairs_", "n_components_", "noise_"):
         assert found[attribute] == getattr(alone, attribute), attribute
-    for attribute in ("distortion_bound_", "distortion_lower_bound_"):
-        np.testing.assert_allclose(found[attribute], getattr(alone, attribute), rtol=1e-10, err_msg=attribute)
+    # Weights of pairs ascend a hundred steps, in which rounding grows.
+    for attribute, within in (("distortion_bound_", 1e-10), ("distortion_lower_bound_", 1e-6)):
+        np.testing.assert_allclose(found[attribute], getattr(alone, attribute), rtol=within, err_msg=attribute)
     assert found["certificate_"].holds
     if name == "embedding":
         np.testing.assert_allclose(found["distortion_"], max_distortion(X, X @ found["components_"].T), rtol=1e-10)

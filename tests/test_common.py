@@ -47,6 +47,12 @@ def test_student_at_its_defaults(estimator, check):
     check(estimator)
 
 
+@pytest.mark.slow
+@parametrize_with_checks([DerandJLEmbedding(n_components=2, objective="failure_probability", max_iter=3)])
+def test_embedding_by_the_failure_probability(estimator, check):
+    check(estimator)
+
+
 # scikit-learn's tests/test_common.py runs these on its own estimators; check_estimator leaves them out.
 EVERY_ESTIMATOR = ["check_param_validation", "check_dataframe_column_names_consistency"]
 TRANSFORMERS = [

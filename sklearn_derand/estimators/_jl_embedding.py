@@ -18,6 +18,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_derand.estimators._base import DerandomizedEstimator, all_or_nothing
 from sklearn_derand.estimators._jl_dimension import choose_dimension, descend_at
+from sklearn_derand.estimators._jl_failures import check_possible, descend_failures
 from sklearn_derand.estimators._jl_path import SLACK
 from sklearn_derand.estimators._jl_points import SpanCoordinates, rows_within_reach
 from sklearn_derand.estimators._jl_ranks import max_distortion_over_ranks, span_over_ranks
@@ -57,7 +58,8 @@ class DerandJLEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Deran
         to a hundred times as many. Only the first dimension tried is descended to from the law; the others start from
         the map of the nearest one tried.
     eps : float, default=0.1
-        Largest relative change of a squared distance with ``n_components="auto"``.
+        Largest relative change of a squared distance with ``n_components="auto"``. With
+        ``objective="failure_probability"``: the descent ends where no pair is changed by more.
     compute_inverse_components : bool, default=False
         Keep the pseudo-inverse of the components for ``inverse_transform``.
     random_state : int, RandomState instance or None, default=None
@@ -90,6 +92,17 @@ class DerandJLEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Deran
         Whether each process of torch.distributed's default group holds points of its own, of all of which the map is
         made, the same on each. "auto": where such a group was initialised; all its processes must then call ``fit``.
         Without ``validation_fraction``.
+    objective : {"chernoff", "failure_probability"}, default="chernoff"
+        What is descended. "chernoff": ``F_t`` above. "failure_probability": the objective of Tsikouras, Caramanis and
+        Tzamos (2024), in closed form as well,
+
+        .. math:: P_\epsilon(M, \sigma) = \sum_{\text{pairs } u} P(||A u|^2 - 1| > \epsilon),
+
+        the expected number of pairs changed by more than ``epsilon``, first at 0.8 at most, then below the largest
+        distortion reached, until that is at most ``eps`` or falls no further. It says in the user's words what a map is
+        to do, and stops there; it is slow (a hundred times), as a rule ends at a few to 40 % more distortion where
+        ``eps`` is out of reach, and is for comparison with that paper. Up to 200 points, with ``n_components`` given,
+        without ``validation_fraction`` and on one process.
 
     Attributes
     ----------
@@ -117,13 +130,15 @@ class DerandJLEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Deran
     noise_ : float
         sigma at the end.
     certificate_ : Certificate
-        Of the objective ``t^-2 log F_t`` at the last ``t``, with sigma a variable, at ``certified_params_``. With
+        Of the objective ``t^-2 log F_t`` at the last ``t``, with sigma a variable, at ``certified_params_``; or of
+        ``P_eps`` at an ``eps`` that no pair fails, just above ``distortion_``, where it is least: 0. With
         ``validation_fraction`` that is the optimum on the fitted points, not the map returned, which is usually
         stopped earlier.
     certified_params_ : ndarray of shape (n_components * rank + 1,)
         The map on scaled coordinates of the points' span, and the noise in its natural unit.
     history_ : dict of str to ndarray
-        ``value`` (``(1/t) log F_t``), ``gradient_norm`` (in its units), ``noise`` and ``t`` for each accepted point.
+        ``value`` (``(1/t) log F_t``), ``gradient_norm`` (in its units), ``noise`` and ``t`` for each accepted point. Of
+        ``objective="failure_probability"`` the value is ``P_eps``, and ``eps`` takes the place of ``t``.
     n_iter_ : int
         Steps, over all exponents.
     n_features_in_ : int
@@ -175,6 +190,7 @@ class DerandJLEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Deran
         "max_pairs": [Interval(Integral, 1, None, closed="left"), None],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither"), None],
         "distributed": ["boolean", StrOptions({"auto"})],
+        "objective": [StrOptions({"chernoff", "failure_probability"})],
     }
 
     def __init__(
@@ -193,6 +209,7 @@ class DerandJLEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Deran
         curvature_tol: float = 1e-3,
         device: str = "cpu",
         distributed: bool | str = "auto",
+        objective: str = "chernoff",
     ):
         self.n_components = n_components
         self.eps = eps
@@ -207,6 +224,7 @@ class DerandJLEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Deran
         self.curvature_tol = curvature_tol
         self.device = device
         self.distributed = distributed
+        self.objective = objective
 
     @all_or_nothing
     @with_callbacks
@@ -231,6 +249,8 @@ class DerandJLEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Deran
         looked_at, self.n_pairs_ = rows_within_reach(int(ranks.sum(X.shape[0])), self.max_pairs, sample)
         looked_at = looked_at if isinstance(looked_at, slice) else ranks.own(looked_at, X.shape[0])
         fitted = _as_float64(X)[looked_at]
+        if self.objective == "failure_probability":
+            check_possible(self, fitted.shape[0], ranks.size)
         large = ranks.size == 1 and fitted.shape[0] > DENSE_POINTS
         anchors = np.random.RandomState(sample).permutation(fitted.shape[0])[: ANCHORS if large else None]
         spread = ranks.size > 1
@@ -240,6 +260,8 @@ class DerandJLEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Deran
             run = partial(self._minimize, seed=engine)
             slack, steps = (ROUGH, int(ANCHOR_SHARE * self.max_iter)) if large else (SLACK, self.max_iter)
             descend = partial(descend_at, run, self._tensors, coordinates, self.init, start, steps, slack)
+            if self.objective == "failure_probability":
+                descend = partial(descend_failures, run, self._tensors, coordinates, self.init, start, steps, self.eps)
             k, descent = choose_dimension(descend, self._tensors, coordinates, self.n_components, self.eps)
             self.n_components_ = self._n_features_out = k
             rest = np.random.RandomState(outside).standard_normal((k, X.shape[1])) / np.sqrt(k)

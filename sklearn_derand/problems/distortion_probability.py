@@ -45,8 +45,7 @@ class DistortionProbability:
     Flat parameters: ``M`` (k, r) row by row, then ``s``; ``f`` is even in it. An evaluation integrates two tails for
     each pair, about a hundred times the work of :class:`~sklearn_derand.problems.listed_pairs.ListedPairDistortion`,
     and where every pair fails for certain there is no slope to follow. The estimator therefore descends the Chernoff
-    form; this problem is for :func:`sklearn_derand.engine.minimize`. It is not verified that ``inverse_distances``
-    belongs to ``points``.
+    form unless told otherwise. It is not verified that ``inverse_distances`` belongs to ``points``.
 
     Examples
     --------
@@ -119,6 +118,11 @@ class DistortionProbability:
         """Return how many pairs ``M`` alone changes by more than ``eps``."""
         with torch.no_grad():
             return int(((self._ratios(params) - 1).abs() > self.eps).sum())
+
+    def largest(self, params: Tensor) -> float:
+        """Return the largest ``| |M u|^2 - 1 |``, of ``M`` alone."""
+        with torch.no_grad():
+            return (self._ratios(params) - 1).abs().max().item()
 
     def maps(self, params: Tensor) -> Tensor:
         """Return ``M``, shape (k, r)."""

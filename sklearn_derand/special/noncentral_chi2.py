@@ -17,6 +17,7 @@ chi-square law of the ``k - 1`` others by a Gauss rule, which stays accurate as 
 """
 
 import math
+from functools import cache
 
 import torch
 
@@ -181,6 +182,7 @@ def _series(y, order):
     return total
 
 
+@cache
 def _debye_coefficients():
     """Return the polynomials ``U_0, U_1, ...`` of DLMF 10.41.9 as ascending coefficients in ``p``."""
     polynomials = [torch.ones(1, dtype=torch.float64)]

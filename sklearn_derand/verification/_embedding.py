@@ -50,7 +50,12 @@ def claims(estimator, X) -> list[Claim]:
     if n > DENSE_POINTS:
         return [*found, skipped("certificate_", n_pairs, f"of listed pairs above {DENSE_POINTS} points")]
     dense = (X.toarray() if sparse.issparse(X) else np.asarray(X)).astype(float)
-    return [*found, *lower_bound_claims(estimator, dense), *_certificate(estimator, dense, rounding)]
+    found += lower_bound_claims(estimator, dense)
+    if estimator.objective == "failure_probability":
+        level = estimator.history_["eps"][-1]
+        found.append(at_most("distortion_ <= the certified eps", estimator.distortion_, level))
+        return [*found, skipped("certificate_", level, "of the failure probability")]
+    return [*found, *_certificate(estimator, dense, rounding)]
 
 
 def _distortion_claims(estimator, worst, n_all, apart, rounding) -> list[Claim]:

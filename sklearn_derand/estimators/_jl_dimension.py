@@ -2,6 +2,7 @@
 
 import logging
 from bisect import bisect_left
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -16,6 +17,40 @@ them run far beyond isometry and ruins new points (both tried)."""
 
 SHORT = 0.3
 """Length of a row added to a map: at 0 it has no slope."""
+
+
+@dataclass
+class Found:
+    """What a descent came to, without the matrix of all pairs that its objective holds.
+
+    Attributes
+    ----------
+    k : int
+        Dimension of the images.
+    t : float
+        Exponent it stands at.
+    maps : ndarray of shape (k, r)
+        The map.
+    descent : Descent
+        All else, to go on from.
+    """
+
+    k: int
+    t: float
+    maps: np.ndarray
+    descent: Descent
+
+    @classmethod
+    def of(cls, descent):
+        """Take the objective off a descent."""
+        found = cls(descent.objective.n_components, descent.objective.t, descent.maps(), descent)
+        descent.objective = None
+        return found
+
+    def resumed(self, objective):
+        """Put an objective on the same pairs in its place."""
+        self.descent.objective = objective.at(self.t)
+        return self.descent
 
 
 def descend_at(run, tensors, coordinates, init, seed, max_iter, slack, k, near=None, enough=0.0):
@@ -39,8 +74,9 @@ def descend_at(run, tensors, coordinates, init, seed, max_iter, slack, k, near=N
         Of ``tighten``.
     k : int
         Dimension of the images.
-    near : Descent or None, default=None
-        What was found for another dimension: its map, with rows taken away or added, is the start then.
+    near : Found or None, default=None
+        What was found for this dimension, to go on from; or for another: its map, with rows taken away or added, is the
+        start then.
     enough : float, default=0.0
         With it the descent is a trial: it may stop there, and is not certified.
 
@@ -71,10 +107,10 @@ def descend_at(run, tensors, coordinates, init, seed, max_iter, slack, k, near=N
         n_axes = min(k, coordinates.rank) if init == "pca+gaussian" else 0
         descent = derandomise(run, objective, bound * t, scales, n_axes, seed, max_iter)
         loosen(descent, max_iter)
-    elif near.objective.n_components == k:
-        descent = near
+    elif near.k == k:
+        descent = near.resumed(objective)
     else:
-        (maps,) = tensors(resized(near.maps(), k))
+        (maps,) = tensors(resized(near.maps, k))
         descent = Descent(objective, objective.pack(maps * scales, 0.0), scales)
     tighten(descent, max_iter, slack, enough)
     if not enough:
@@ -141,15 +177,17 @@ def choose_dimension(descend, tensors, coordinates, n_components, eps):
 
     def attempt(k):
         near = tried[min(tried, key=lambda other: (abs(other - k), other))] if tried else None
-        tried[k] = descend(k, near=near, enough=eps)
-        return tried[k] if tried[k].objective.largest(tried[k].still()) <= eps else None
+        descent = descend(k, near=near, enough=eps)
+        largest = descent.objective.largest(descent.still())
+        tried[k] = Found.of(descent)
+        return tried[k] if largest <= eps else None
 
     lowest = 1 + bisect_left(range(1, rank), True, key=possible)
-    k, descent = smallest_dimension(attempt, lowest, rank, round(1.5 * lowest))
-    descent = descend(k, near=descent)
+    k, found = smallest_dimension(attempt, lowest, rank, round(1.5 * lowest))
+    descent = descend(k, near=found)
     while descent.objective.largest(descent.params) > eps:  # it was not when the trial stopped
         k += 1
-        descent = descend(k, near=descent)
+        descent = descend(k, near=Found.of(descent))
     return k, descent
 
 

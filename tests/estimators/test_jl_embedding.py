@@ -162,8 +162,11 @@ class Trial:
     """A descent that ends at ``1 / k``, or while it is a trial at ``promise / k``; its own objective and parameters."""
 
     def __init__(self, k, promise=1.0):
-        self.n_components, self.params, self.promise = k, None, promise
+        self.n_components, self.params, self.promise, self.t = k, None, promise, 1.0
         self.objective = self
+
+    def maps(self):
+        return np.eye(self.n_components)
 
     def still(self):
         return self.params
@@ -178,7 +181,8 @@ def test_auto_goes_on_from_the_map_nearby(promise):
     coordinates, calls, smallest = SpanCoordinates.of(DIGITS[:60]), [], 10
 
     def descend(k, near=None, enough=0.0):
-        calls.append((k, near and near.n_components, enough))
+        calls.append((k, near and near.k, enough))
+        assert near is None or near.descent.objective is None  # and the pairs it held are free
         return Trial(k, promise if enough else 1.0)
 
     tensors = lambda *arrays: map(torch.tensor, arrays)  # noqa: E731

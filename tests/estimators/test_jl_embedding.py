@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from scipy import sparse
+from scipy import sparse, stats
 from sklearn.base import clone
 from sklearn.cluster import KMeans
 from sklearn.datasets import load_digits
@@ -20,7 +20,14 @@ from sklearn.random_projection import GaussianRandomProjection, johnson_lindenst
 
 from sklearn_derand import DerandJLEmbedding
 from sklearn_derand.engine import minimize
-from sklearn_derand.estimators import _jl_dimension, _jl_embedding, _jl_path, _jl_scale, _jl_validation
+from sklearn_derand.estimators import (
+    _jl_dimension,
+    _jl_embedding,
+    _jl_path,
+    _jl_scale,
+    _jl_tails,
+    _jl_validation,
+)
 from sklearn_derand.estimators._jl_points import SpanCoordinates
 from sklearn_derand.metrics import distortions, max_distortion
 from sklearn_derand.problems.johnson_lindenstrauss import PairDistortion
@@ -333,36 +340,68 @@ def test_search_over_the_dimension():
 
 
 def test_tails_foresee_the_extremes_of_more_pairs():
-    """On ratios of a random map, from 100 of them: a scale closer to the best of 10,000 than the sample's own."""
+    """Of a random map, from 100 ratios: a scale closer to the best of 10,000 than their own, and what it costs."""
     random = np.random.RandomState(0)
-    score = _jl_validation.normal_score(1, 10_000)
-    normal = random.standard_normal((200, 10_000)).max(axis=1)
-    assert abs(normal.mean() - score) < 4 * normal.std() / np.sqrt(200)
-    foreseen, seen = np.empty(200), np.empty(200)
+    foreseen, seen, promised = np.empty(200), np.empty(200), np.empty(200)
     for i in range(200):
         sample, more = (random.chisquare(16, size) / 16 for size in (100, 10_000))
-        extremes = _jl_validation.expected_extremes([_jl_validation.Look.at(sample, np.ones(1))], 10_000)
-        scales = 2 / sum(extremes), 2 / (sample.min() + sample.max())
+        promised[i], scale = _jl_tails.outlook([_jl_tails.Look.at(sample, np.ones(1))], 10_000)
+        scales = scale, 2 / (sample.min() + sample.max())
         foreseen[i], seen[i] = (max(1 - scale * more.min(), scale * more.max() - 1) for scale in scales)
     gain = seen - foreseen
     assert gain.mean() > 4 * gain.std() / np.sqrt(200)
     assert gain.mean() > 0.05
+    assert promised.mean() == pytest.approx(foreseen.mean(), rel=0.1)
+
+
+@pytest.mark.parametrize("count", [1, 50, 10_000])
+def test_largest_scores_are_the_law_of_a_largest_normal(count):
+    """They cut its distribution into equal parts; and so they do with 4,000 samples, within four standard errors."""
+    scores = _jl_tails.largest_scores(count)
+    middles = (np.arange(scores.size) + 0.5) / scores.size
+    np.testing.assert_allclose(count * stats.norm.logcdf(scores), np.log(middles), rtol=1e-9)
+    largest = np.random.RandomState(1).standard_normal((4000, count)).max(axis=1)
+    below = (largest[:, None] <= scores).mean(axis=0)
+    assert np.all(np.abs(below - middles) < 4 * np.sqrt(middles * (1 - middles) / 4000))
+    assert abs(_jl_tails.normal_score(1, count) - largest.mean()) < 4 * largest.std() / np.sqrt(4000) + 0.01
+
+
+def test_the_scale_has_the_least_expected_distortion():
+    random = np.random.RandomState(0)
+    low, high = 0.3 + 0.05 * random.uniform(size=7), 1.6 + 0.6 * random.uniform(size=9)
+    least, scale = _jl_tails.least_expected(low, high)
+
+    def expected(s):
+        return np.mean([max(1 - s * a, s * b - 1) for a in low for b in high])
+
+    assert least == pytest.approx(expected(scale), rel=1e-12)
+    assert least <= min(expected(s) for s in np.linspace(0.5, 2.0, 3001)) + 1e-12
+    # The upper extreme varies more and counts for more: the scale is smaller than the one that balances the means.
+    assert scale < 2 / (low.mean() + high.mean())
+
+
+@pytest.mark.parametrize("low, high, answer", [(0.5, 1.5, (0.5, 1.0)), (1.0, 1.0, (0.0, 1.0)), (0.0, 0.0, (1.0, 1.0))])
+def test_extremes_known_for_sure_are_balanced(low, high, answer):
+    assert _jl_tails.least_expected(np.full(3, low), np.full(3, high)) == pytest.approx(answer, abs=1e-12)
 
 
 def test_pairs_with_a_fitted_point_bound_the_extremes():
-    look = partial(_jl_validation.Look.at, np.full(9, 1.0))
+    look = partial(_jl_tails.Look.at, np.full(9, 1.0))
     looks = [look(np.array([0.4, 1.1])), look(np.array([0.9, 1.2]))]
-    assert _jl_validation.expected_extremes(looks, 50) == pytest.approx((0.4, 1.2))
+    assert _jl_tails.outlook(looks, 50) == pytest.approx((0.5, 1 / 0.8))
 
 
 def test_tails_take_the_pairs_of_all_splits_together():
-    look = partial(_jl_validation.Look.at, mixed=np.ones(1))
+    look = partial(_jl_tails.Look.at, mixed=np.ones(1))
     sample = np.random.RandomState(0).chisquare(9, 400)
-    together = _jl_validation.tails([look(sample)])
-    assert _jl_validation.tails([look(part) for part in np.split(sample, [100, 150])]) == pytest.approx(together)
-    assert _jl_validation.tails([look(np.full(9, 8.0))]) == pytest.approx((2.0, 0.0, 0.0), abs=1e-12)
-    assert _jl_validation.tails([look(np.array([3.0]))]) == (1.0, 0.0, 0.0)
-    assert _jl_validation.tails([look(np.empty(0))]) == (1.0, 0.0, 0.0)
+    parts = [look(part) for part in np.split(sample, [100, 150])]
+    assert _jl_tails.tails(parts) == pytest.approx(_jl_tails.tails([look(sample)]))
+    roots = np.cbrt(sample)
+    assert _jl_tails.variation(parts) == pytest.approx(roots.var() / roots.mean() ** 2)
+    assert _jl_tails.tails([look(np.full(9, 8.0))]) == pytest.approx((2.0, 0.0, 0.0), abs=1e-12)
+    assert _jl_tails.tails([look(np.array([3.0]))]) == (1.0, 0.0, 0.0)
+    assert _jl_tails.tails([look(np.empty(0))]) == (1.0, 0.0, 0.0)
+    assert _jl_tails.variation([look(np.empty(0))]) == _jl_tails.variation([look(np.zeros(3))]) == 0.0
 
 
 @pytest.mark.parametrize("n, share, sizes", [(50, 0.2, [10] * 5), (11, 0.3, [3] * 3), (9, 0.7, [6]), (4, 0.1, [])])
@@ -374,40 +413,61 @@ def test_splits_set_each_point_aside_at_most_once(n, share, sizes):
 
 def test_every_pair_with_a_point_set_aside_is_looked_at_once():
     aside, fitted = DIGITS[:7], np.vstack([DIGITS[7:12], DIGITS[:1]])
-    components = np.random.RandomState(0).standard_normal((5, 64))
+    stop = _jl_validation.Stop(*np.random.RandomState(0).standard_normal((2, 5, 64)))
     pairs = _jl_validation.NewPairs.of(aside, fitted)
-    within = distortions(aside, aside @ components.T) + 1
     everything = np.vstack([aside, fitted])
-    all_pairs = distortions(everything, everything @ components.T) + 1
-    among_fitted = distortions(fitted, fitted @ components.T) + 1
-    ratios = pairs.ratios(components)
-    # One point stands in both sets: that pair has no ratio.
-    assert ratios.size == all_pairs.size - among_fitted.size - 1
-    np.testing.assert_allclose(np.sort(ratios[pairs.within]), np.sort(within), rtol=1e-9)
-    assert pairs.look(components).extremes == pytest.approx((ratios.min(), ratios.max()))
+    for share, look in zip(_jl_validation.SHARES, pairs.looks(stop), strict=True):
+        components = stop.components(share)
+        within, all_pairs, among_fitted = (distortions(X, X @ components.T) + 1 for X in (aside, everything, fitted))
+        ratios = pairs.ratios(everything @ components.T)
+        # One point stands in both sets: that pair has no ratio.
+        assert ratios.size == all_pairs.size - among_fitted.size - 1
+        np.testing.assert_allclose(np.sort(ratios[pairs.within]), np.sort(within), rtol=1e-9)
+        assert look.extremes == pytest.approx((ratios.min(), ratios.max()))
+        assert look.mixed == pytest.approx((min(ratios[~pairs.within].min(), 1), max(ratios[~pairs.within].max(), 1)))
+        assert look.smallest == pytest.approx(np.sort(np.cbrt(within)))
 
 
 def test_the_recipe_is_walked_again_with_all_points(monkeypatch):
     """The map is a stop of a walk on all points, scaled; and the recipe's distortion is what its maps do to pairs."""
     monkeypatch.setattr(_jl_validation, "LADDER", [(4.0, (3, 3))])
     tensors = DerandJLEmbedding()._tensors
-    coordinates, parts = SpanCoordinates.of(DIGITS[:40]), _jl_validation.splits(40, 0.25, 0)
+    X = np.random.RandomState(7).standard_normal((40, 64))
+    coordinates, parts = SpanCoordinates.of(X), _jl_validation.splits(40, 0.25, 0)
     components, distortion = _jl_validation.map_for_new_points(tensors, coordinates, parts, 12, 3)
-    stops = list(_jl_validation.walks(tensors, coordinates, 12, 3))
-    scales = [np.linalg.norm(components) / np.linalg.norm(stop) for stop in stops]
-    gaps = [np.abs(components - scale * stop).max() for scale, stop in zip(scales, stops, strict=True)]
+
+    def maps(points):
+        stops = _jl_validation.walks(tensors, points, 12, 3)
+        return [stop.components(share) for stop in stops for share in _jl_validation.SHARES]
+
+    walked = maps(coordinates)
+    scales = [np.linalg.norm(components) / np.linalg.norm(one) for one in walked]
+    gaps = [np.abs(components - scale * one).max() for scale, one in zip(scales, walked, strict=True)]
     chosen = int(np.argmin(gaps))
-    assert len(stops) == 4 * 3
+    assert len(walked) == 4 * 3 * 3
     assert gaps[chosen] < 1e-12 < np.sort(gaps)[1]
     worst = []
     for part in parts:
         others = np.setdiff1d(np.arange(40), part)
-        walk = _jl_validation.walks(tensors, SpanCoordinates.of(DIGITS[others]), 12, 3)
-        stop = scales[chosen] * list(walk)[chosen]
+        one = scales[chosen] * maps(SpanCoordinates.of(X[others]))[chosen]
         order = np.concatenate([part, others])
-        changes = np.abs(distortions(DIGITS[order], DIGITS[order] @ stop.T))
+        changes = np.abs(distortions(X[order], X[order] @ one.T))
         worst.append(changes[np.triu_indices(40, 1)[0] < part.size].max())
     assert distortion == pytest.approx(np.mean(worst), rel=1e-9)
+
+
+def test_less_is_kept_outside_where_that_is_only_noise():
+    """Each start takes the share at which the ratios of its path vary least; equals leave the map as it was drawn."""
+    random = np.random.RandomState(0)
+
+    def look(spread):
+        return [_jl_tails.Look.at(1 + spread * random.standard_normal(200), np.ones(1))]
+
+    one_start = [[look(0.1), look(0.05), look(0.2)], [look(0.1), look(0.05), look(0.02)]]
+    same = look(0.1)
+    other = [[same, same, same], [same, same, same]]
+    assert _jl_validation._shares(one_start + other, 2).tolist() == [1, 0]
+    assert _jl_validation.SHARES[0] == 1.0
 
 
 def test_starts_do_not_depend_on_the_signs_of_axes():

@@ -31,6 +31,7 @@ from sklearn_derand.estimators._student_search import (
     leading_directions,
     orthonormal_rows,
     refinement_start,
+    unless_auto,
 )
 from sklearn_derand.estimators._student_solver import student_solver
 
@@ -97,9 +98,8 @@ class MultiIndexStudentRegressor(
     hidden_layer_sizes : int or tuple of int, default=(32,)
         Widths of the hidden layers.
     activation : {"auto", "tanh", "gelu", "softplus", "silu", "smooth_relu"}, default="auto"
-        Smooth, so that curvature means something; "smooth_relu" is ``softplus(10 x) / 10``. "auto": tanh, and for a
-        refined student whose penalties leave-one-out chooses (see ``alpha``) silu, which goes on as a line where tanh
-        saturates, unless tanh has less than 0.97 of its leave-one-out loss, as where the link jumps or is flat far out.
+        Smooth; "smooth_relu" is ``softplus(10 x) / 10``. "auto": tanh, and for a refined student whose penalties
+        leave-one-out chooses (see ``alpha``) silu, a line far out, unless tanh has less than 0.97 of its loss left out.
     loss : {"squared_error", "pseudo_huber", "log_cosh", "poisson"} or callable, default="squared_error"
         The first three see y scaled to unit variance and behave as ``r**2 / 2`` near 0; "poisson" has the
         log link. A callable ``(prediction, target) -> loss of each row`` takes torch tensors of shape
@@ -112,15 +112,15 @@ class MultiIndexStudentRegressor(
         Penalty of the other weights; biases are never penalised. "auto": for the full student 1e-4, and up to 1e-2
         below 40 rows a feature (``1e-4 * (40 n_features / n_samples)**2``); for the refined one what
         ``alpha="auto"`` chooses, or ``0.02 / n_samples`` (at most 1e-3) beside a given alpha.
-    n_init : int, default=1
-        Starts of the full student; the lowest risk is kept. Where something was "auto", the first of them is the
-        student that it was chosen with, and the others are random.
+    n_init : int or "auto", default="auto"
+        Starts; the lowest risk is kept. "auto": 1, and with fewer than 4 rows for each entry of the indices and
+        ``alpha="auto"`` 12, from which indices are searched for and kept if a bootstrap tells them from noise.
     n_jobs : int or None, default=None
         Processes over which starts are spread. The result does not depend on it.
     warm_start : bool, default=False
         Start from the last fit's networks where shapes agree, instead of at random.
     validation_fraction : float, default=0.2
-        Part of the rows set aside for the choices called "auto"; the final fit sees all rows.
+        Part of the rows set aside for what is "auto"; the final fit sees all.
     batch_size : int or None, default=None
         For many rows: everything "auto" is chosen on this many rows drawn at random, and random starts are descended on
         growing batches. The final descents and their certificates are of all rows.
@@ -133,8 +133,7 @@ class MultiIndexStudentRegressor(
     max_iter : int, default=2000
         Most accepted steps of each descent.
     tol : float, default=1e-5
-        Gradient norm asked of the student that predicts. The full student that precedes it is taken to
-        ``max(tol, 1e-2)``.
+        Gradient norm asked of the student that predicts; of the full student ``max(tol, 1e-2)``.
     curvature_tol : float, default=1e-3
         Negative curvature allowed the student that predicts; lowered to alpha where that is smaller, since the
         lemma needs it below twice alpha. The full student is allowed alpha.
@@ -159,7 +158,7 @@ class MultiIndexStudentRegressor(
         Spectrum of the full student's average gradient outer product in whitened coordinates, decreasing,
         sum 1: a gap after the k-th entry speaks for k indices.
     coefs_, intercepts_ : list of ndarray
-        The student that predicts, in the units of X and y, as in ``MLPRegressor``.
+        The student that predicts, in the units of X and y (as ``MLPRegressor``).
     certificate_ : Certificate
         Evidence for the student that predicts.
     certified_params_ : ndarray of shape (n_params,)
@@ -220,7 +219,7 @@ class MultiIndexStudentRegressor(
         "loss": [StrOptions(LOSSES), callable],
         "alpha": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],
         "weight_decay": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left")],
-        "n_init": [Interval(Integral, 1, None, closed="left")],
+        "n_init": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "n_jobs": [Integral, None],
         "warm_start": ["boolean"],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
@@ -239,7 +238,7 @@ class MultiIndexStudentRegressor(
         loss: str | Callable[[Tensor, Tensor], Tensor] = "squared_error",
         alpha: float | str = "auto",
         weight_decay: float | str = "auto",
-        n_init: int = 1,
+        n_init: int | str = "auto",
         n_jobs: int | None = None,
         warm_start: bool = False,
         validation_fraction: float = 0.2,
@@ -302,16 +301,18 @@ class MultiIndexStudentRegressor(
     def _search(self, data, spec) -> None:
         """Choose k and alpha, descend the full student, refine, and publish."""
         n_features = data.inputs.shape[1]
-        seeds = self._draw_seeds(self.n_init + 2, data.ranks)
+        seeds = self._draw_seeds((unless_auto(self.n_init) or 1) + 2, data.ranks)
         sample = data if self.batch_size is None else data.sample(self.batch_size, seeds[-1])
         choice = choose(
             sample,
             spec,
-            n_components=None if self.n_components == "auto" else int(self.n_components),
-            alpha=None if self.alpha == "auto" else float(self.alpha),
-            weight_decay=None if self.weight_decay == "auto" else float(self.weight_decay),
+            n_components=unless_auto(self.n_components),
+            alpha=unless_auto(self.alpha),
+            weight_decay=unless_auto(self.weight_decay),
             refine=self.refine,
             validation_fraction=self.validation_fraction,
+            n_init=unless_auto(self.n_init),
+            n_jobs=self.n_jobs,
             seed=seeds[-1],
             n_samples=data.n_samples(),
         )
@@ -391,8 +392,7 @@ class MultiIndexStudentRegressor(
         if rank is not None:
             start = refinement_start(full_risk.network, start, spec.network(data, rank), directions)
         if penalty is None:
-            given = None if self.weight_decay == "auto" else float(self.weight_decay)
-            free = self.activation == "auto"
+            given, free = unless_auto(self.weight_decay), self.activation == "auto"
             penalty, spec, start = choose_penalties(sample, spec, rank, start, given, free, seed)
         else:
             spec = replace(spec, weight_decay=decay)

@@ -15,6 +15,7 @@ from sklearn_derand.estimators._student_search import (
     leading_directions,
     refinement_start,
 )
+from sklearn_derand.estimators._student_trials import Search
 
 ALPHAS = (0.1, 0.03, 0.01, 0.003, 0.001)
 """First-layer penalties of the full student under ``alpha="auto"``, descended from the largest until the held-out loss
@@ -184,6 +185,8 @@ def choose(
     weight_decay: float | None,
     refine: bool,
     validation_fraction: float,
+    n_init: int | None,
+    n_jobs: int | None,
     seed: int,
     n_samples: int,
 ) -> Choice:
@@ -240,9 +243,12 @@ def choose(
         return Choice(n_components, penalty, None, None, full)
     start = full if rank is None else restricted(rank)
     path = with_decay([*STIFF[::-1], (1e-2, 1e-4), *SUPPLE], weight_decay)
-    best = split.path(path, rank, start, PATIENCE)
-    (refined, decay), refined_start = best[0], best[2]
-    return Choice(n_components, penalty, refined, decay, full, refined_start)
+    (refined, decay), _, start, _ = split.path(path, rank, start, PATIENCE)
+    search = Search.where_rows_are_few(data, spec, rank, n_init, n_jobs, seed)
+    found = None if search is None else search.find(split, start, weight_decay)
+    if found is not None:
+        refined, decay, start = found
+    return Choice(n_components, penalty, refined, decay, full, start)
 
 
 def _choose_rank(split: HeldOut, restricted, full_losses, penalty, decay) -> int:

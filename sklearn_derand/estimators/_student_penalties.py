@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from sklearn_derand.estimators._student_data import StudentData
-from sklearn_derand.estimators._student_search import StudentSpec, descend, orthonormal_rows
+from sklearn_derand.estimators._student_search import StudentSpec, descend, fresh_student
 from sklearn_derand.estimators._student_solver import MAX_MATRIX
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def choose_penalties(
 
     first = attempt(supple[0], spec.activation, start)
     if free:
-        fresh = _same_indices(first, data, rank, seed)
+        fresh = fresh_student(first.spec.network(data, rank), first.params, seed)
         other = attempt(supple[0], LINEAR_TAILS, fresh)
         if first.loss >= JUMP * other.loss:
             first, start, jumps = other, fresh, []
@@ -138,15 +138,3 @@ def _descend(data, spec, rank, penalty, start, seed) -> Found:
     left_out, fitted, weights = leave_one_out_losses(risk, params)
     loss = data.ranks.sum((weights @ (fitted + CHARGE * (left_out - fitted))).item())
     return Found(loss if np.isfinite(loss) else np.inf, penalty, spec, params)
-
-
-def _same_indices(found: Found, data, rank, seed):
-    """Return a student of the other activation: its indices span the same, the layers after them drawn at random."""
-    import torch
-
-    from sklearn_derand.engine.tensors import as_tensor
-
-    network, device = found.spec.network(data, rank), found.params.device
-    indices = orthonormal_rows(network.unpack(found.params)[0].cpu().numpy())
-    _, weights, biases = network.unpack(network.initial(torch.Generator().manual_seed(seed)).to(device))
-    return network.pack(as_tensor(indices, device), weights, biases)

@@ -135,14 +135,14 @@ def leading_directions(risk, params) -> tuple[np.ndarray, np.ndarray]:
 
 
 def refinement_start(full, params, refined, directions: np.ndarray):
-    """Restrict a full student to the span of some directions: ``W_1 B' B`` in place of ``W_1``.
+    """Restrict a student to the span of some directions: ``W_1 B' B`` in place of ``W_1``.
 
     Parameters
     ----------
     full, refined : StudentNetwork
-        Without and with a rank.
+        The student's, with or without a rank of its own, and one with a rank.
     params : Tensor
-        Of the full student.
+        Of the student.
     directions : ndarray of shape (rank, n_features)
         Orthonormal rows ``B``.
 
@@ -155,7 +155,54 @@ def refinement_start(full, params, refined, directions: np.ndarray):
 
     _, weights, biases = full.unpack(params)
     indices = as_tensor(directions, params.device)
-    return refined.pack(indices, [weights[0] @ indices.T, *weights[1:]], biases)
+    return refined.pack(indices, [full.first_layer(params) @ indices.T, *weights[1:]], biases)
+
+
+def restrict(risk, params, refined):
+    """Restrict a student to its leading directions, as many as the refined network has indices.
+
+    Parameters
+    ----------
+    risk : StudentRisk
+        Of the student.
+    params : Tensor
+        The student.
+    refined : StudentNetwork
+        With a rank.
+
+    Returns
+    -------
+    Tensor
+        Parameters of the refined student.
+    """
+    _, vectors = leading_directions(risk, params)
+    return refinement_start(risk.network, params, refined, vectors[: refined.rank])
+
+
+def fresh_student(network, params, seed: int):
+    """Draw a student anew, but for the span of its indices.
+
+    Parameters
+    ----------
+    network : StudentNetwork
+        With a rank.
+    params : Tensor
+        Holds the indices.
+    seed : int
+        Of the layers after them.
+
+    Returns
+    -------
+    Tensor
+        Parameters, the indices orthonormal.
+    """
+    import torch
+
+    from sklearn_derand.engine.tensors import as_tensor
+
+    indices = orthonormal_rows(network.unpack(params)[0].cpu().numpy())
+    _, weights, biases = network.unpack(network.initial(torch.Generator().manual_seed(seed)).to(params.device))
+    return network.pack(as_tensor(indices, params.device), weights, biases)
 
 
 def held_out_losses(risk, params) -> np.ndarray:
@@ -195,6 +242,11 @@ def orthonormal_rows(span: np.ndarray) -> np.ndarray:
     lengths = np.linalg.norm(span, axis=1, keepdims=True)
     units = span / np.where(lengths > 0, lengths, 1.0)
     return np.linalg.svd(units, full_matrices=False)[2]
+
+
+def unless_auto(value):
+    """Return a parameter's value, or None where it is "auto"."""
+    return None if isinstance(value, str) else value
 
 
 def check_loss(data: StudentData, spec: StudentSpec) -> None:

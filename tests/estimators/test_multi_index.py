@@ -156,6 +156,42 @@ def test_more_starts_never_end_higher(single):
     assert values[1] <= values[0]
 
 
+def waves(n_samples, noise, seed):
+    """Rows so few, 3.75 for each entry of the indices, that a single start misses these."""
+    return make_multi_index(
+        n_samples,
+        20,
+        2,
+        link=lambda Z: np.sin(2 * Z[:, 0]) + np.cos(2 * Z[:, 1]),
+        noise=noise,
+        coef=True,
+        random_state=seed,
+    )
+
+
+def searching(**settings):
+    return student(2, alpha="auto", hidden_layer_sizes=(16,), **settings)
+
+
+def test_few_rows_are_searched_from_many_starts():
+    X, y, U = waves(150, 0.2, 2)
+    alone, one, two = (
+        searching(**settings).fit(X, y) for settings in ({"n_init": 1}, {"n_init": 4}, {"n_init": 4, "n_jobs": 2})
+    )
+    assert subspace_distance(alone.components_, U) > 0.5
+    assert subspace_distance(one.components_, U) < 0.15
+    assert one.certificate_.holds and verify(one, X, y).holds
+    np.testing.assert_array_equal(one.certified_params_, two.certified_params_)
+
+
+def test_search_does_not_take_noise_for_indices():
+    """Several starts find deep valleys in noise too; what predicted rows set aside is kept."""
+    X, _, _ = waves(150, 1.0, 3)
+    y = 0.5 * (X[:, 0] + X[:, 1]) + np.random.RandomState(0).standard_normal(len(X))
+    plain, more = (searching(n_init=n_init).fit(X, y) for n_init in (1, "auto"))
+    np.testing.assert_array_equal(plain.certified_params_, more.certified_params_)
+
+
 def test_weights_are_repeated_rows_at_a_converged_optimum():
     """What holds; scikit-learn asks for equal predictions to 1e-7 along a path that is not convex."""
     rng = np.random.RandomState(0)

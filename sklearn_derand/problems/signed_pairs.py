@@ -163,10 +163,11 @@ def signed_pairs_bound(points, squared_distances, n_components, log_weights, max
     --------
     >>> import numpy as np
     >>> from sklearn_derand.problems.signed_pairs import signed_pairs_bound
-    >>> points = np.vstack([np.eye(4), [[2.0, 0, 0, 0]]]) / 5**0.5  # in units of the largest distance
+    >>> points = np.random.RandomState(0).standard_normal((12, 6))
     >>> distances = ((points[:, None] - points) ** 2).sum(axis=2)
-    >>> few, many = (signed_pairs_bound(points, distances, 2, np.zeros(5), budget) for budget in (3, 50))
-    >>> bool(0.2 < few < many)
+    >>> points, distances = points / distances.max() ** 0.5, distances / distances.max()
+    >>> few, many = (signed_pairs_bound(points, distances, 2, np.zeros(12), budget) for budget in (2, 50))
+    >>> bool(0.25 < few < many < 0.3)
     True
     """
     n = len(points)

@@ -301,17 +301,17 @@ class MultiIndexStudentRegressor(
     def _search(self, data, spec) -> None:
         """Choose k and alpha, descend the full student, refine, and publish."""
         n_features = data.inputs.shape[1]
-        seeds = self._draw_seeds((unless_auto(self.n_init) or 1) + 2, data.ranks)
+        seeds = self._draw_seeds((unless_auto(self.n_init, int) or 1) + 2, data.ranks)
         sample = data if self.batch_size is None else data.sample(self.batch_size, seeds[-1])
         choice = choose(
             sample,
             spec,
-            n_components=unless_auto(self.n_components),
-            alpha=unless_auto(self.alpha),
-            weight_decay=unless_auto(self.weight_decay),
+            n_components=unless_auto(self.n_components, int),
+            alpha=unless_auto(self.alpha, float),
+            weight_decay=unless_auto(self.weight_decay, float),
             refine=self.refine,
             validation_fraction=self.validation_fraction,
-            n_init=unless_auto(self.n_init),
+            n_init=unless_auto(self.n_init, int),
             n_jobs=self.n_jobs,
             seed=seeds[-1],
             n_samples=data.n_samples(),
@@ -392,7 +392,7 @@ class MultiIndexStudentRegressor(
         if rank is not None:
             start = refinement_start(full_risk.network, start, spec.network(data, rank), directions)
         if penalty is None:
-            given, free = unless_auto(self.weight_decay), self.activation == "auto"
+            given, free = unless_auto(self.weight_decay, float), self.activation == "auto"
             penalty, spec, start = choose_penalties(sample, spec, rank, start, given, free, seed)
         else:
             spec = replace(spec, weight_decay=decay)

@@ -244,9 +244,9 @@ def orthonormal_rows(span: np.ndarray) -> np.ndarray:
     return np.linalg.svd(units, full_matrices=False)[2]
 
 
-def unless_auto(value):
-    """Return a parameter's value, or None where it is "auto"."""
-    return None if isinstance(value, str) else value
+def unless_auto(value, kind: type):
+    """Return a parameter's value as an int or a float, or None where it is "auto"."""
+    return None if isinstance(value, str) else kind(value)
 
 
 def check_loss(data: StudentData, spec: StudentSpec) -> None:

@@ -156,6 +156,12 @@ def test_more_starts_never_end_higher(single):
     assert values[1] <= values[0]
 
 
+def test_what_is_given_as_any_number_comes_back_as_a_plain_one(single):
+    X, y, _ = single
+    fitted = student(np.int64(1), alpha=1, weight_decay=np.float32(0.5), n_init=np.int32(1)).fit(X[:60], y[:60])
+    assert [type(fitted.n_components_), type(fitted.alpha_), type(fitted.weight_decay_)] == [int, float, float]
+
+
 def waves(n_samples, noise, seed):
     """Rows so few, 3.75 for each entry of the indices, that a single start misses these."""
     return make_multi_index(

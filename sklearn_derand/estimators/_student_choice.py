@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from sklearn_derand.estimators._student_data import StudentData
 from sklearn_derand.estimators._student_penalties import STIFF, SUPPLE, has_leave_one_out, with_decay
 from sklearn_derand.estimators._student_search import (
     StudentSpec,
-    descend,
+    descend_briefly,
     held_out_losses,
     leading_directions,
     refinement_start,
@@ -129,16 +129,14 @@ class HeldOut:
         order = np.random.RandomState(seed).permutation(data.n_samples())
         n_held = min(max(1, round(fraction * len(order))), len(order) - 1)
         self.held, self.fitted = (data.own(rows) for rows in np.split(order, [n_held]))
-        self.spec, self.seed = replace(spec, max_iter=min(spec.max_iter, LOOSE_STEPS)), seed
+        self.spec, self.seed = spec, seed
 
     def descend(self, rank, penalty, decay, start):
         """Return the risk, the student and its losses on the rows set aside."""
-        spec = replace(self.spec, weight_decay=decay)
-        risk = spec.risk(self.fitted, rank, penalty)
-        start = start(risk.network) if callable(start) else start
-        tol = LOOSE_TOL["full" if rank is None else "refined"]
-        params = descend(risk, spec, start, self.seed, tol=tol, curvature_tol=1e6).params
-        return risk, params, held_out_losses(spec.risk(self.held, rank, penalty), params)
+        start = start(self.spec.network(self.fitted, rank)) if callable(start) else start
+        loose = {"tol": LOOSE_TOL["full" if rank is None else "refined"], "steps": LOOSE_STEPS}
+        risk, solution = descend_briefly(self.fitted, self.spec, rank, (penalty, decay), start, self.seed, **loose)
+        return risk, solution.params, held_out_losses(self.spec.risk(self.held, rank, penalty), solution.params)
 
     def path(self, candidates, rank, start, patience):
         """Descend along (penalty, decay) pairs, each from the last; return the best as (pair, risk, params, losses)."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from sklearn_derand.estimators._student_data import StudentData
-from sklearn_derand.estimators._student_search import StudentSpec, descend, fresh_student
+from sklearn_derand.estimators._student_search import StudentSpec, descend_briefly, fresh_student
 from sklearn_derand.estimators._student_solver import MAX_MATRIX
 
 if TYPE_CHECKING:
@@ -132,9 +132,8 @@ def choose_penalties(
 def _descend(data, spec, rank, penalty, start, seed) -> Found:
     from sklearn_derand.problems.leave_one_out import leave_one_out_losses
 
-    risk = spec.risk(data, rank, penalty)
-    short = replace(spec, max_iter=min(spec.max_iter, STEPS))
-    params = descend(risk, short, start, seed, tol=TOL, curvature_tol=1e6).params
-    left_out, fitted, weights = leave_one_out_losses(risk, params)
+    penalties = penalty, spec.weight_decay
+    risk, solution = descend_briefly(data, spec, rank, penalties, start, seed, tol=TOL, steps=STEPS)
+    left_out, fitted, weights = leave_one_out_losses(risk, solution.params)
     loss = data.ranks.sum((weights @ (fitted + CHARGE * (left_out - fitted))).item())
-    return Found(loss if np.isfinite(loss) else np.inf, penalty, spec, params)
+    return Found(loss if np.isfinite(loss) else np.inf, penalty, spec, solution.params)

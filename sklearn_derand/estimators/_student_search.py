@@ -7,7 +7,7 @@ may run in other processes and come back the same.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -105,6 +105,41 @@ def descend(risk, spec: StudentSpec, start, seed: int, *, tol: float, curvature_
             random_state=seed,
             batch_size=batch_size,
         )
+
+
+def descend_briefly(data: StudentData, spec: StudentSpec, rank, penalties, start, seed: int, *, tol, steps):
+    """Descend a candidate: a few steps, whatever the curvature where they end.
+
+    Parameters
+    ----------
+    data : StudentData
+        Its rows.
+    spec : StudentSpec
+        The student; its weight decay is not used.
+    rank : int or None
+        Number of indices.
+    penalties : tuple of float
+        First-layer penalty and weight decay.
+    start : Tensor or None
+        Where to begin.
+    seed : int
+        Seed of a random start.
+    tol : float
+        Gradient norm at which to stop.
+    steps : int
+        Most steps.
+
+    Returns
+    -------
+    risk : StudentRisk
+        What was descended.
+    solution : Solution
+        The candidate.
+    """
+    penalty, decay = penalties
+    short = replace(spec, weight_decay=decay, max_iter=min(spec.max_iter, steps))
+    risk = short.risk(data, rank, penalty)
+    return risk, descend(risk, short, start, seed, tol=tol, curvature_tol=1e6)
 
 
 def leading_directions(risk, params) -> tuple[np.ndarray, np.ndarray]:

@@ -19,7 +19,7 @@ from joblib import Parallel, delayed
 
 from sklearn_derand.estimators._student_data import StudentData
 from sklearn_derand.estimators._student_penalties import with_decay
-from sklearn_derand.estimators._student_search import StudentSpec, descend, fresh_student, restrict
+from sklearn_derand.estimators._student_search import StudentSpec, descend_briefly, fresh_student, restrict
 
 FEW_ROWS = 4
 """Rows for each entry of the indices below which they are searched for."""
@@ -49,11 +49,8 @@ FINISHES = ((1e-3, 1e-3), (1e-3, 1e-4), (1e-2, 1e-3), (1e-2, 1e-2), (3e-2, 1e-2)
 """Penalties of the refined student that the rows set aside choose from, each descended from the best trial. In the
 right valley it matters little that its start has seen these rows."""
 
-TOL = {"full": 1e-2, "refined": 1e-3}
-"""Gradient norm at which a stage ends."""
-
-STEPS = {"full": 60, "refined": 80}
-"""Most steps of one."""
+FULL, REFINED = {"tol": 1e-2, "steps": 60}, {"tol": 1e-3, "steps": 80}
+"""Gradient norm at which a stage ends, and its most steps."""
 
 
 @dataclass(frozen=True)
@@ -145,28 +142,20 @@ class Search:
         targets = predicted(self.data) + errors[drawn]
         weights = self.data.weights
         centred = targets - weights @ targets
-        return replace(self.data, targets=centred / np.sqrt(weights @ centred**2))
+        # The errors of a single row add a constant: nothing may be left of the targets, and then nothing is found
+        return replace(self.data, targets=centred / np.maximum(np.sqrt(weights @ centred**2), 1e-12))
 
 
 def _trial(data, spec, rank, start, seed):
     """From a student of this rank, or from a full one drawn at random by way of a few indices more."""
     if start is None:
-        penalty, decay = FIRST
-        full = replace(spec, weight_decay=decay, max_iter=min(spec.max_iter, STEPS["full"]))
-        risk = full.risk(data, None, penalty)
-        params = descend(risk, full, None, seed, tol=TOL["full"], curvature_tol=1e6).params
+        risk, solution = descend_briefly(data, spec, None, FIRST, None, seed, **FULL)
         more = min(rank + SPARE, data.inputs.shape[1] - 1)
-        wide = fresh_student(spec.network(data, more), restrict(risk, params, spec.network(data, more)), seed)
-        risk, solution = _stage(data, spec, more, STAGES[0], wide, seed)
+        network = spec.network(data, more)
+        wide = fresh_student(network, restrict(risk, solution.params, network), seed)
+        risk, solution = descend_briefly(data, spec, more, STAGES[0], wide, seed, **REFINED)
         start = restrict(risk, solution.params, spec.network(data, rank))
     for penalties in STAGES:
-        _, solution = _stage(data, spec, rank, penalties, start, seed)
+        _, solution = descend_briefly(data, spec, rank, penalties, start, seed, **REFINED)
         start = solution.params
     return solution
-
-
-def _stage(data, spec, rank, penalties, start, seed):
-    penalty, decay = penalties
-    spec = replace(spec, weight_decay=decay, max_iter=min(spec.max_iter, STEPS["refined"]))
-    risk = spec.risk(data, rank, penalty)
-    return risk, descend(risk, spec, start, seed, tol=TOL["refined"], curvature_tol=1e6)

@@ -20,7 +20,7 @@ from sklearn_derand.estimators import MultiIndexStudentRegressor, _student_penal
 from sklearn_derand.estimators._multi_index import ACTIVATIONS
 from sklearn_derand.estimators._student_choice import ALPHAS
 from sklearn_derand.estimators._student_data import prepare_data
-from sklearn_derand.estimators._student_search import descend
+from sklearn_derand.estimators._student_search import descend_briefly
 from sklearn_derand.metrics import subspace_distance
 from sklearn_derand.problems import student_network
 from sklearn_derand.problems.ranks import Ranks
@@ -327,11 +327,12 @@ def test_auto_alpha_predicts_as_well_as_a_grid_search(link, n_components):
 def test_with_a_given_decay_each_penalty_is_tried_once(single, monkeypatch):
     tried = []
 
-    def recorded(risk, spec, *args, **settings):
+    def recorded(*args, **settings):
+        risk, solution = descend_briefly(*args, **settings)
         tried.append((risk.network.activation, risk.alpha, risk.weight_decay))
-        return descend(risk, spec, *args, **settings)
+        return risk, solution
 
-    monkeypatch.setattr(_student_penalties, "descend", recorded)
+    monkeypatch.setattr(_student_penalties, "descend_briefly", recorded)
     X, y, _ = single
     fitted = student(alpha="auto", weight_decay=1e-5).fit(X, y)
     assert len(tried) >= 3

@@ -99,7 +99,9 @@ class Lanczos:
         elif self._beta[k] == 0.0:
             self._total = np.inf
         elif self._total < 1e200:
-            self._square *= (self._pivot / self._beta[k]) ** 2
+            # Where H is all but zero the ratio overflows when squared; a smaller one claims less.
+            growth = self._pivot / self._beta[k] if self._pivot < 1e50 * self._beta[k] else 1e50
+            self._square *= growth**2
             self._total += self._square
 
     def certifies(self) -> bool:

@@ -68,6 +68,14 @@ def test_identity_is_known_after_one_product(scale):
     assert least.value == pytest.approx(scale)
 
 
+@pytest.mark.parametrize("scale", [1e-150, 1e-158, 1e-161, 5e-324])
+def test_an_operator_that_is_all_but_zero_is_claimed(scale):
+    n = DENSE_LIMIT + 10
+    product = planted(scale * np.linspace(-1, 1, n), seed=0)
+    least = smallest_eigenvalue(product, n, generator=generator(0), threshold=-1e-3)
+    assert -1e-3 <= least.bound <= least.value <= scale
+
+
 def test_breakdown_in_a_small_invariant_subspace_is_exact():
     spectrum = np.repeat([-1.0, 2.0, 5.0], 100)
     least = smallest_eigenvalue(planted(spectrum, 0), 300, generator=generator(0))

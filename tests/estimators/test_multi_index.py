@@ -230,7 +230,7 @@ def test_numpy_and_torch_activations_agree(activation):
         {"solver": "trust_region"},
         {"loss": lambda prediction, target: (prediction - target).square().sum(dim=1)},
     ],
-    ids=str,
+    ids=lambda settings: "-".join(settings),
 )
 def test_settings_certify_and_fit(single, settings):
     X, y, U = single
@@ -387,7 +387,6 @@ def kinked(prediction, target):
         ({"loss": lambda p, t: (p - t).sum(dim=1).log()}, ValueError, "NaN or inf"),
         ({"loss": "poisson"}, ValueError, "y >= 0"),
     ],
-    ids=str,
 )
 def test_bad_parameters(single, settings, error, message):
     X, y, _ = single

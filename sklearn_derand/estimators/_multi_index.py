@@ -94,7 +94,7 @@ class MultiIndexStudentRegressor(
     ----------
     n_components : int or "auto", default="auto"
         Number of indices k. "auto": the smallest k that predicts held-out rows within one standard error of the
-        best, all features where nothing smaller serves.
+        best, all features where that is more than half of them.
     hidden_layer_sizes : int or tuple of int, default=(32,)
         Widths of the hidden layers.
     activation : {"auto", "tanh", "gelu", "softplus", "silu", "smooth_relu"}, default="auto"
@@ -410,7 +410,7 @@ class MultiIndexStudentRegressor(
             start,
             seed=seed,
             reconstruct=partial(user_layers, data, risk),
-            solver=student_solver(self.solver, risk),
+            solver=student_solver(self.solver, risk, whole=True),
             curvature_tol=min(self.curvature_tol, choice.alpha),
         )
         return risk, solution

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sklearn_derand.estimators._student_data import StudentData
-from sklearn_derand.estimators._student_penalties import STIFF, SUPPLE, has_leave_one_out, with_decay
+from sklearn_derand.estimators._student_penalties import STEEP, STIFF, SUPPLE, are_many, has_leave_one_out, with_decay
 from sklearn_derand.estimators._student_search import (
     StudentSpec,
     descend_briefly,
@@ -192,9 +192,9 @@ def choose(
 
     The full student's penalty is the one that predicts the held-out rows best. The number of indices is the smallest
     whose refined student is within one standard error (of the paired differences) of the best candidate, the full
-    student among them; where that one wins, there is no low-dimensional structure to be had and every direction is
-    kept. The refined student's penalties are left to its leave-one-out loss, or, where it is too large for that, are
-    the best of a path from stiff to supple.
+    student among them; where that one wins, or that number is more than half of the features, there is no
+    low-dimensional structure to be had and every direction is kept. The refined student's penalties are left to its
+    leave-one-out loss, or, where it is too large for that, are the best of a path from stiff to supple.
 
     Parameters
     ----------
@@ -233,7 +233,10 @@ def choose(
         return lambda network: refinement_start(full_risk.network, full, network, vectors[:rank])
 
     if n_components is None:
-        n_components = _choose_rank(split, restricted, full_losses, refinement_penalty(penalty, n_samples), fixed_decay)
+        pairs = [(refinement_penalty(penalty, n_samples), fixed_decay)]
+        if alpha is None:
+            pairs += with_decay(STEEP[:1], weight_decay)
+        n_components = _choose_rank(split, restricted, full_losses, pairs)
     rank = n_components if n_components < n_features else None
     if alpha is not None or not refine:
         return Choice(n_components, penalty, refinement_penalty(penalty, n_samples), fixed_decay, full)
@@ -249,16 +252,24 @@ def choose(
     return Choice(n_components, penalty, refined, decay, full, start)
 
 
-def _choose_rank(split: HeldOut, restricted, full_losses, penalty, decay) -> int:
+def _choose_rank(split: HeldOut, restricted, full_losses, pairs) -> int:
     n_features = split.fitted.inputs.shape[1]
-    table, best, waited = [], np.inf, 0
-    for rank in range(1, n_features):
-        table.append(split.descend(rank, penalty, decay, restricted(rank))[2])
-        if split.mean(table[-1]) < best:
-            best, waited = split.mean(table[-1]), 0
-        else:
-            waited += 1
-        if waited == PATIENCE:
-            break
+    table = _losses_by_rank(split, restricted, pairs[0], PATIENCE)
+    if are_many(1 + _best(split, table), n_features):
+        more = [_losses_by_rank(split, restricted, pair, 2 * PATIENCE) for pair in pairs[1:]]
+        table = min([table, *more], key=lambda table: split.mean(table[_best(split, table)]))
     chosen = split.within_error([*table, full_losses]) + 1
-    return chosen if chosen <= len(table) else n_features
+    return chosen if chosen <= min(len(table), n_features / 2) else n_features
+
+
+def _losses_by_rank(split: HeldOut, restricted, pair, patience: int) -> list[np.ndarray]:
+    table: list[np.ndarray] = []
+    for rank in range(1, split.fitted.inputs.shape[1]):
+        table.append(split.descend(rank, pair[0], pair[1], restricted(rank))[2])
+        if rank - 1 - _best(split, table) == patience:
+            break
+    return table
+
+
+def _best(split: HeldOut, table: list[np.ndarray]) -> int:
+    return int(np.argmin([split.mean(losses) for losses in table]))

@@ -16,11 +16,18 @@ if TYPE_CHECKING:
 
 SUPPLE = ((1e-3, 1e-4), (3e-4, 1e-5), (3e-4, 1e-6))
 JUMPS = ((3e-5, 1e-5), (1e-5, 1e-5))
+STEEP = ((1e-4, 3e-4), (3e-5, 3e-4))
 STIFF = ((1e-2, 1e-3), (3e-2, 1e-2))
 """First-layer penalty and weight decay of the refined student under ``alpha="auto"``: a path to supple students, on to
 units as steep as jumps ask for, or, where the first step of the supple path is better than its second, one to stiff
 students, for few rows or much noise. Each ends at the first step that is no better. Without its middle step the supple
-path arrives at students that extrapolate wildly (measured on the strength of concrete)."""
+path arrives at students that extrapolate wildly (measured on the strength of concrete). Beside the supple path there
+is one to steep units whose sizes stay bounded, for functions of most of their inputs: see ``MANY``."""
+
+MANY = 0.25
+"""Share of the features above which the indices are many: what is fitted is then rough in most of its inputs, and the
+steep path is tried too. With all eight inputs of concrete it takes R2 from .895 to .922; on links of few indices it
+finds students as good as the supple path's, for a second more (measured)."""
 
 STEEPER = 0.9
 """What each step to steeper units must leave of the loss: where a link jumps it is .75 to .9 (measured), where there
@@ -51,9 +58,15 @@ student can fit, and with fewer rows the search for directions fits more than th
 
 def has_leave_one_out(spec: StudentSpec, data: StudentData, rank: int | None) -> bool:
     """Whether the refined student is small enough for its leverages, and the rows are many enough to trust them."""
-    if rank is None or spec.network(data, rank).n_params > MAX_MATRIX:
+    if spec.network(data, rank).n_params > MAX_MATRIX:
         return False
-    return data.n_samples() >= LEAST_ROWS * rank * data.inputs.shape[1]
+    n_features = data.inputs.shape[1]
+    return data.n_samples() >= LEAST_ROWS * (rank or n_features) * n_features
+
+
+def are_many(rank: int | None, n_features: int) -> bool:
+    """Whether so many indices leave the low-dimensional structure in doubt."""
+    return rank is None or rank > MANY * n_features
 
 
 def with_decay(path, weight_decay: float | None) -> list[tuple[float, float]]:
@@ -71,7 +84,7 @@ class Found(NamedTuple):
 
 
 def choose_penalties(
-    data: StudentData, spec: StudentSpec, rank: int, start, weight_decay: float | None, free: bool, seed: int
+    data: StudentData, spec: StudentSpec, rank: int | None, start, weight_decay: float | None, free: bool, seed: int
 ) -> tuple[float, StudentSpec, object]:
     """Descend along pairs of penalties, each from the last, and keep the best approximate leave-one-out loss.
 
@@ -81,8 +94,8 @@ def choose_penalties(
         All rows.
     spec : StudentSpec
         The student.
-    rank : int
-        Number of indices.
+    rank : int or None
+        Number of indices; None for all directions.
     start : Tensor
         A student of this rank.
     weight_decay : float or None
@@ -101,7 +114,7 @@ def choose_penalties(
     params : Tensor
         Where the final descent may begin.
     """
-    supple, jumps, stiff = (with_decay(path, weight_decay) for path in (SUPPLE, JUMPS, STIFF))
+    supple, steep, jumps, stiff = (with_decay(path, weight_decay) for path in (SUPPLE, STEEP, JUMPS, STIFF))
 
     def attempt(pair, activation, start):
         penalty, decay = pair
@@ -116,12 +129,15 @@ def choose_penalties(
         return best
 
     first = attempt(supple[0], spec.activation, start)
-    if free:
+    if free and rank is not None:
         fresh = fresh_student(first.spec.network(data, rank), first.params, seed)
         other = attempt(supple[0], LINEAR_TAILS, fresh)
         if first.loss >= JUMP * other.loss:
             first, start, jumps = other, fresh, []
-    best = follow(follow(first, supple[1:]), jumps, STEEPER)
+    best = follow(first, supple[1:])
+    if are_many(rank, data.inputs.shape[1]):
+        best = min(best, follow(first, steep), key=lambda found: found.loss)
+    best = follow(best, jumps, STEEPER)
     if best is first:
         # From the start again: what a supple student has fitted to noise a stiff one does not give back
         firm = attempt(stiff[0], first.spec.activation, start)

@@ -12,7 +12,7 @@ DAMPING = {"full": 1e-2, "refined": 3e-4}
 steps end in worse minima (measured)."""
 
 
-def student_solver(name: str, risk):
+def student_solver(name: str, risk, whole: bool = False):
     """Return what descends a student: for "lbfgs" the Gauss-Newton metric, where its matrix is small.
 
     A squared error is descended with the last layer projected out.
@@ -23,6 +23,8 @@ def student_solver(name: str, risk):
         The estimator's parameter.
     risk : StudentRisk
         The objective; the shape of its network decides the order of the matrix.
+    whole : bool
+        Keep a free first layer in the matrix where that is small: for descents from a student that is nearly there.
 
     Returns
     -------
@@ -39,11 +41,12 @@ def student_solver(name: str, risk):
         order -= network.n_inputs * network.hidden_layer_sizes[0]
     if name != "lbfgs" or order > MAX_MATRIX:
         return name
-    damping = DAMPING["full" if network.rank is None else "refined"]
-    on_all = MetricLBFGS(partial(gauss_newton_factor, risk, damping=damping))
+    factored = network.rank is None and not (whole and network.n_params <= MAX_MATRIX)
+    damping = DAMPING["full" if factored else "refined"]
+    on_all = MetricLBFGS(partial(gauss_newton_factor, risk, damping=damping, factored=factored))
     if not is_separable(risk):
         return on_all
     reduced = ReducedRisk(risk)
-    refresh = 25 if network.rank is None else 15
-    on_reduced = MetricLBFGS(partial(reduced.metric, damping=damping), refresh=refresh, finish=False)
+    metric = partial(reduced.metric, damping=damping, factored=factored)
+    on_reduced = MetricLBFGS(metric, refresh=25 if factored else 15, finish=False)
     return VariableProjection(reduced, on_reduced, on_all)

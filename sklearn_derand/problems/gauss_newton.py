@@ -58,7 +58,9 @@ class GaussNewtonFactor:
         return self._apply(step, lambda lower, v: torch.linalg.solve_triangular(lower.T, v, upper=True))
 
 
-def gauss_newton_factor(risk: StudentRisk, params: Tensor, damping: float) -> GaussNewtonFactor:
+def gauss_newton_factor(
+    risk: StudentRisk, params: Tensor, damping: float, *, factored: bool = True
+) -> GaussNewtonFactor:
     """Factor the damped Gauss-Newton matrix at a point.
 
     Parameters
@@ -69,13 +71,15 @@ def gauss_newton_factor(risk: StudentRisk, params: Tensor, damping: float) -> Ga
         The point.
     damping : float
         Multiple of the identity that is added.
+    factored : bool
+        As in ``gauss_newton_matrix``.
 
     Returns
     -------
     GaussNewtonFactor
         Its Cholesky factors.
     """
-    return GaussNewtonFactor.of(*gauss_newton_matrix(risk, params), damping, risk.network.n_inputs)
+    return GaussNewtonFactor.of(*gauss_newton_matrix(risk, params, factored=factored), damping, risk.network.n_inputs)
 
 
 def some_rows(risk: StudentRisk) -> slice:
@@ -97,7 +101,7 @@ def some_rows(risk: StudentRisk) -> slice:
     return slice(-counts[: ranks.rank].sum() % spacing, None, spacing)
 
 
-def gauss_newton_matrix(risk: StudentRisk, params: Tensor) -> tuple[Tensor | None, Tensor]:
+def gauss_newton_matrix(risk: StudentRisk, params: Tensor, *, factored: bool = True) -> tuple[Tensor | None, Tensor]:
     """Evaluate the Gauss-Newton matrix, penalties included, from at most ``MAX_ROWS`` rows.
 
     Parameters
@@ -106,18 +110,20 @@ def gauss_newton_matrix(risk: StudentRisk, params: Tensor) -> tuple[Tensor | Non
         The objective.
     params : Tensor of shape (n_params,)
         The point.
+    factored : bool
+        False keeps a free first layer in the block of all parameters.
 
     Returns
     -------
     first : Tensor of shape (width, width) or None
-        The factor of a free first layer; None where it has a rank.
+        The factor of a free first layer; None where it has a rank, or is kept.
     rest : Tensor
         The block of all other parameters.
     """
     network, ranks = risk.network, risk.ranks or Ranks()
     chosen = some_rows(risk)
     weights = risk.weights[chosen] / ranks.sum(risk.weights[chosen].sum())
-    prediction, jacobian, slopes = row_jacobian(network, params, risk.inputs[chosen], free_layer=False)
+    prediction, jacobian, slopes = row_jacobian(network, params, risk.inputs[chosen], free_layer=not factored)
     _, curvature = loss_derivatives(risk, prediction, risk.targets[chosen])
     largest = curvature.abs().max().item() if curvature.numel() else 0.0
     curvature = curvature.clamp(min=1e-3 * ranks.max(largest))
@@ -125,8 +131,8 @@ def gauss_newton_matrix(risk: StudentRisk, params: Tensor) -> tuple[Tensor | Non
     rows = (jacobian * roots).flatten(0, 1)
     rest = ranks.sum(rows.T @ rows)
     indices, layers, _ = network.unpack(params.detach())
-    rest.diagonal().add_(_penalty_diagonal(risk, indices, layers))
-    if indices is not None:
+    rest.diagonal().add_(_penalty_diagonal(risk, indices, layers, free_layer=not factored))
+    if indices is not None or not factored:
         return None, rest
     steep = (slopes * roots).flatten(0, 1)
     first = ranks.sum(steep.T @ steep)
@@ -134,10 +140,12 @@ def gauss_newton_matrix(risk: StudentRisk, params: Tensor) -> tuple[Tensor | Non
     return first, rest
 
 
-def _penalty_diagonal(risk: StudentRisk, indices: Tensor | None, layers: list[Tensor]) -> Tensor:
-    """Diagonal of the Hessian of the penalties, without that of a free first layer."""
+def _penalty_diagonal(risk: StudentRisk, indices: Tensor | None, layers: list[Tensor], free_layer: bool) -> Tensor:
+    """Diagonal of the Hessian of the penalties, with or without that of a free first layer."""
     network, pieces = risk.network, []
-    if indices is not None:
+    if indices is None and free_layer:
+        pieces.append(layers[0].new_full((layers[0].numel(),), 2.0 * risk.alpha))
+    elif indices is not None:
         width = layers[0].square().sum(dim=0)
         pieces.append((2.0 * risk.alpha * width)[:, None].expand(indices.shape).reshape(-1))
         length = indices.square().sum(dim=1)

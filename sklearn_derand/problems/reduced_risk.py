@@ -84,9 +84,9 @@ class ReducedRisk:
         share = self.risk.weights @ self.risk.losses(prediction)
         return total(share, self.risk.ranks) + self.risk.penalty(torch.cat([kept, last]))
 
-    def metric(self, kept: Tensor, damping: float) -> GaussNewtonFactor:
+    def metric(self, kept: Tensor, damping: float, *, factored: bool = True) -> GaussNewtonFactor:
         """Factor the Gauss-Newton matrix of the reduced risk: the Schur complement of the last layer's block."""
-        first, matrix = gauss_newton_matrix(self.risk, self.complete(kept))
+        first, matrix = gauss_newton_matrix(self.risk, self.complete(kept), factored=factored)
         n_last = self._outputs * (self._width + 1)
         cut = len(matrix) - n_last
         matrix.diagonal().add_(1e-9)  # rounding: the smallest eigenvalues are the decay's

@@ -345,6 +345,24 @@ def test_no_structure_keeps_predicting():
     assert cross_val_score(student("auto", alpha="auto"), X, y, cv=2).mean() > 0.4
 
 
+def test_all_directions_are_kept_where_most_matter():
+    X, y, _ = make_multi_index(300, 4, 3, link="additive", noise=0.1, coef=True, random_state=0)
+    assert MultiIndexStudentRegressor(alpha=0.03, random_state=0).fit(X, y).n_components_ == 4
+
+
+def test_a_rough_function_of_all_inputs_has_steep_units():
+    def link(Z):
+        return np.maximum(Z, 0.0).prod(axis=1) + np.abs(Z).sum(axis=1)
+
+    X, y = make_multi_index(600, 3, 3, link=link, noise=0.1, random_state=0)
+    rough = MultiIndexStudentRegressor(hidden_layer_sizes=(16,), random_state=0).fit(X[:300], y[:300])
+    assert rough.n_components_ == 3
+    assert (rough.refined_alpha_, rough.weight_decay_) in _student_penalties.STEEP
+    assert rough.certificate_.holds and verify(rough, X[:300], y[:300]).holds
+    smooth = clone(rough).set_params(alpha=0.03).fit(X[:300], y[:300])
+    assert rough.score(X[300:], y[300:]) > smooth.score(X[300:], y[300:]) + 0.01
+
+
 def test_does_not_converge_aloud(single):
     X, y, _ = single
     with pytest.warns(ConvergenceWarning, match="gradient norm .* is above tol"):

@@ -14,10 +14,11 @@ from sklearn_derand.problems.student_network import StudentNetwork
 F64 = torch.float64
 
 
+@pytest.mark.parametrize("rank", [1, None])
 @pytest.mark.parametrize(("loss", "n_outputs"), [(squared_error, 1), (squared_error, 2), (log_cosh, 2), (poisson, 1)])
-def test_agrees_with_fits_without_the_row(loss, n_outputs):
+def test_agrees_with_fits_without_the_row(loss, n_outputs, rank):
     generator = torch.Generator().manual_seed(0)
-    network = StudentNetwork(n_inputs=3, n_outputs=n_outputs, hidden_layer_sizes=(3,), rank=1)
+    network = StudentNetwork(n_inputs=3, n_outputs=n_outputs, hidden_layer_sizes=(3,), rank=rank)
     inputs = torch.randn(80, 3, generator=generator, dtype=F64)
     mean = torch.stack([torch.tanh(inputs[:, 0] + 0.5 * inputs[:, 1]), inputs[:, 0] + 0.3 * inputs[:, 1]], dim=1)
     targets = mean[:, :n_outputs] + 0.3 * torch.randn(80, n_outputs, generator=generator, dtype=F64)

@@ -34,6 +34,9 @@ POINT_WORK, PAIR_WORK, LEAST = 2e8, 1.2e8, 30
 time for this many evaluations (fewer bring nothing), which there is up to 158 points. Nor do pairs weigh where points
 are fewer than that: several ascents end apart there, and none can be relied on to confirm another."""
 
+MOST, MOST_POINTS, FIRST = 120, 60, 20
+"""Evaluations that suffice: with weights of pairs, of points alone, and of points where so many with pairs follow."""
+
 
 class DerandJLEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DerandomizedEstimator):
     r"""Johnson-Lindenstrauss embedding: the randomness of a random projection, descended away.
@@ -339,13 +342,14 @@ class DerandJLEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Deran
         self.distortion_bound_ = gaussian_bound(max(self.n_pairs_, 1), self.n_components_)[0]
         distances = coordinates.squared_distances()
         order = min(coordinates.points.shape) if ranks is None else coordinates.rank
-        in_time = int(PAIR_WORK / distances.shape[1] ** 3)
+        in_time = min(int(PAIR_WORK / distances.shape[1] ** 3), MOST)
+        weigh_pairs = min(in_time, distances.shape[1]) >= LEAST
         self.distortion_lower_bound_ = distortion_lower_bound(
             *self._tensors(coordinates.points, distances),
             self.n_components_,
-            int(np.clip(POINT_WORK / order**3, 3, 60)),
+            int(np.clip(POINT_WORK / order**3, 3, FIRST if weigh_pairs and in_time == MOST else MOST_POINTS)),
             ranks,
-            min(in_time, 120) if min(in_time, distances.shape[1]) >= LEAST else 0,
+            in_time if weigh_pairs else 0,
         )
         self.noise_ = descent.objective.noise(descent.params).item()
         solution = descent.solution

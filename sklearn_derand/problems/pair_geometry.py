@@ -58,7 +58,8 @@ class PairMoments:
         self.t = t
         self.ranks = ranks or Ranks()
         n_own, n = inverse_distances.shape
-        self._once = self.ranks.size == 1  # else a rank meets pairs of its own points twice, as it does all others
+        # A rank meets pairs of its own points twice, as it does all others; so does a single block, which sums but once.
+        self._once = self.ranks.size == 1 and n > ROWS
         first = int(self.ranks.table(n_own)[: self.ranks.rank, 0].sum())
         step = max(ROWS, BLOCK // max(n, 1)) if inverse_distances.is_cuda else ROWS
         self._kept = n_own * n <= BLOCK

@@ -58,7 +58,7 @@ class PairMoments:
         self.t = t
         self.ranks = ranks or Ranks()
         n_own, n = inverse_distances.shape
-        # A rank meets pairs of its own points twice, as it does all others; so does a single block, which sums but once.
+        # A rank meets pairs of its own points twice, as it does all others; so does a single block: it sums but once.
         self._once = self.ranks.size == 1 and n > ROWS
         first = int(self.ranks.table(n_own)[: self.ranks.rank, 0].sum())
         step = max(ROWS, BLOCK // max(n, 1)) if inverse_distances.is_cuda else ROWS

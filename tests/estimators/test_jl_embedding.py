@@ -30,6 +30,7 @@ from sklearn_derand.estimators import (
 )
 from sklearn_derand.estimators._jl_points import SpanCoordinates
 from sklearn_derand.metrics import distortions, max_distortion
+from sklearn_derand.problems import distortion_bounds
 from sklearn_derand.problems.johnson_lindenstrauss import PairDistortion
 
 DIGITS = load_digits().data
@@ -402,6 +403,21 @@ def test_tails_take_the_pairs_of_all_splits_together():
     assert _jl_tails.tails([look(np.array([3.0]))]) == (1.0, 0.0, 0.0)
     assert _jl_tails.tails([look(np.empty(0))]) == (1.0, 0.0, 0.0)
     assert _jl_tails.variation([look(np.empty(0))]) == _jl_tails.variation([look(np.zeros(3))]) == 0.0
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("n, budget", [(29, (60, 0)), (60, (20, 120)), (150, (60, 35)), (160, (60, 0))])
+def test_work_that_goes_into_the_lower_bound(n, budget, monkeypatch):
+    """Weights of points ascend briefly where many evaluations with those of pairs follow, and there alone."""
+    seen = []
+
+    def record(points, distances, k, evaluations, ranks, pair_evaluations):
+        seen.append((evaluations, pair_evaluations))
+        return 0.0
+
+    monkeypatch.setattr(distortion_bounds, "distortion_lower_bound", record)
+    DerandJLEmbedding(8, max_iter=1, random_state=0).fit(DIGITS[:n])
+    assert seen == [budget]
 
 
 @pytest.mark.parametrize("n, share, sizes", [(50, 0.2, [10] * 5), (11, 0.3, [3] * 3), (9, 0.7, [6]), (4, 0.1, [])])

@@ -12,6 +12,7 @@ from sklearn_derand.engine import certify, minimize
 from sklearn_derand.problems import pair_geometry
 from sklearn_derand.problems.distortion_bounds import distortion_lower_bound, gaussian_bound
 from sklearn_derand.problems.johnson_lindenstrauss import PairDistortion, split_law
+from sklearn_derand.problems.pair_blocks import Neighbours
 
 
 def pose(n=12, r=6, k=3, t=3.0, seed=0, duplicate=True):
@@ -71,9 +72,24 @@ def test_derivatives(rows, t, variance, scale, monkeypatch):
 
 def test_blocks_do_not_matter(monkeypatch):
     params = pose()[0].pack(random_map(3, 6), 0.01)
-    value = pose()[0].log_moment(params)
+    value, (still, slope) = pose()[0].log_moment(params), pose()[0].slope(random_map(3, 6))
     monkeypatch.setattr(pair_geometry, "ROWS", 3)
     assert pose()[0].log_moment(params) == pytest.approx(value, rel=1e-13)
+    again, other = pose()[0].slope(random_map(3, 6))
+    assert again == pytest.approx(still, rel=1e-13)
+    torch.testing.assert_close(other, slope, rtol=1e-11, atol=1e-13)
+
+
+def test_a_single_block_sums_over_neighbours_once(monkeypatch):
+    sums, add = [], Neighbours.add
+
+    def counting(self, weights, block):
+        sums.append(2 if self.once else 1)
+        add(self, weights, block)
+
+    monkeypatch.setattr(Neighbours, "add", counting)
+    pose()[0].slope(random_map(3, 6))
+    assert sums == [1]
 
 
 def test_even_in_the_noise_and_invariant_under_rotations_of_the_images():

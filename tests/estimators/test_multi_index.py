@@ -363,6 +363,14 @@ def test_a_rough_function_of_all_inputs_has_steep_units():
     assert rough.score(X[300:], y[300:]) > smooth.score(X[300:], y[300:]) + 0.01
 
 
+def test_noise_in_few_rows_gets_no_wild_student():
+    random = np.random.RandomState(0)
+    X, y, new = random.randn(40, 2), 0.5 * random.randn(40), random.randn(500, 2)
+    for k in (1, 2):
+        estimate = MultiIndexStudentRegressor(k, hidden_layer_sizes=(16,), random_state=0).fit(X, y)
+        assert np.mean(estimate.predict(new) ** 2) < np.var(y)
+
+
 def test_does_not_converge_aloud(single):
     X, y, _ = single
     with pytest.warns(ConvergenceWarning, match="gradient norm .* is above tol"):

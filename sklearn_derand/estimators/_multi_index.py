@@ -107,7 +107,7 @@ class MultiIndexStudentRegressor(
     alpha : float or "auto", default="auto"
         First-layer penalty of the full student, the lemma's lambda; the refined student has ``min(1, 20 / n_samples)``
         of it. "auto": both, and the refined student's weight decay; by the loss on held-out rows, for the refined
-        student by its approximate leave-one-out loss where there are 8 rows for each entry of the indices.
+        student by its approximate leave-one-out loss, given 8 rows for each entry of the indices, 1 for each parameter.
     weight_decay : float or "auto", default="auto"
         Penalty of the other weights; biases are never penalised. "auto": for the full student 1e-4, and up to 1e-2
         below 40 rows a feature (``1e-4 * (40 n_features / n_samples)**2``); for the refined one what

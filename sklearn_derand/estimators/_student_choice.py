@@ -254,22 +254,22 @@ def choose(
 
 def _choose_rank(split: HeldOut, restricted, full_losses, pairs) -> int:
     n_features = split.fitted.inputs.shape[1]
-    table = _losses_by_rank(split, restricted, pairs[0], PATIENCE)
-    if are_many(1 + _best(split, table), n_features):
+    if n_features == 1:
+        return 1
+    table, means = _losses_by_rank(split, restricted, pairs[0], PATIENCE)
+    if are_many(1 + int(np.argmin(means)), n_features):
         more = [_losses_by_rank(split, restricted, pair, 2 * PATIENCE) for pair in pairs[1:]]
-        table = min([table, *more], key=lambda table: split.mean(table[_best(split, table)]))
+        table, _ = min([(table, means), *more], key=lambda one: min(one[1]))
     chosen = split.within_error([*table, full_losses]) + 1
     return chosen if chosen <= min(len(table), n_features / 2) else n_features
 
 
-def _losses_by_rank(split: HeldOut, restricted, pair, patience: int) -> list[np.ndarray]:
+def _losses_by_rank(split: HeldOut, restricted, pair, patience: int) -> tuple[list[np.ndarray], list[float]]:
     table: list[np.ndarray] = []
+    means: list[float] = []
     for rank in range(1, split.fitted.inputs.shape[1]):
         table.append(split.descend(rank, pair[0], pair[1], restricted(rank))[2])
-        if rank - 1 - _best(split, table) == patience:
+        means.append(split.mean(table[-1]))
+        if rank - 1 - int(np.argmin(means)) == patience:
             break
-    return table
-
-
-def _best(split: HeldOut, table: list[np.ndarray]) -> int:
-    return int(np.argmin([split.mean(losses) for losses in table]))
+    return table, means

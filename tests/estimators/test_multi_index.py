@@ -345,6 +345,14 @@ def test_no_structure_keeps_predicting():
     assert cross_val_score(student("auto", alpha="auto"), X, y, cv=2).mean() > 0.4
 
 
+@pytest.mark.parametrize("alpha", [0.03, "auto"])
+def test_a_single_column_has_a_single_index(single, alpha):
+    X, y, U = single
+    z = X @ U.T
+    one = MultiIndexStudentRegressor(alpha=alpha, hidden_layer_sizes=(8,), random_state=0).fit(z, y)
+    assert one.n_components_ == 1 and one.certificate_.holds and one.score(z, y) > 0.9
+
+
 def test_all_directions_are_kept_where_most_matter():
     X, y, _ = make_multi_index(300, 4, 3, link="additive", noise=0.1, coef=True, random_state=0)
     assert MultiIndexStudentRegressor(alpha=0.03, random_state=0).fit(X, y).n_components_ == 4

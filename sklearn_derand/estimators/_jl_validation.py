@@ -3,7 +3,9 @@
 The optimum of the fitted pairs and that of new ones pull apart when the points are few beside their dimension. What
 helped on new points, each of it tried on the data sets of the benchmark: descending in *unscaled* coordinates, where
 rare directions move last; stopping early, at a small exponent; starting from orthonormal rows, or leading principal
-axes plus a random remainder, rather than from a Gaussian map; leaving the map outside the fitted span as it was drawn.
+axes plus a random remainder, rather than from a Gaussian map; leaving the map outside the fitted span as it was drawn;
+for sparse rows of more features than points, random rows whose columns are all equally long (text: -.030 +- .020 of .67
+on eight splits; on images and genes no better, so not for dense rows).
 No single recipe wins everywhere. So a recipe, a start and the place on its path to stop at, is chosen by
 cross-validation, and then walked once more with all points; none is wasted on the choice alone.
 
@@ -58,6 +60,9 @@ AXES = (0.0, 0.5, 1.0)
 
 SHARES = (1.0, 0.85, 0.7)
 """Of the part outside the fitted span that are tried."""
+
+FRAME_STEPS = 10
+"""Of the alternating projections: rows are then orthogonal to 1e-12 at 64 x 5,000, to 1e-3 at 10 x 30."""
 
 
 @dataclass(frozen=True)
@@ -238,8 +243,10 @@ def _starts(coordinates, k, seed):
     random = np.random.RandomState(seed)
     for share in AXES:
         rows = np.zeros((k, d))
-        basis = linalg.qr(random.standard_normal((d, min(k, d))), mode="economic")[0]
-        rows[: basis.shape[1]] = basis.T * np.sqrt(d / k)
+        basis = linalg.qr(random.standard_normal((d, min(k, d))), mode="economic")[0].T
+        if sparse.issparse(coordinates.X):
+            basis = _tight_frame(basis)
+        rows[: len(basis)] = basis * np.sqrt(d / k)
         maps = coordinates.inside(rows)
         outside = rows - coordinates.to_features(maps)
         n_axes = min(round(share * k), coordinates.rank)
@@ -247,6 +254,19 @@ def _starts(coordinates, k, seed):
         maps[:, :n_axes] = np.eye(k, n_axes) * np.where(maps.diagonal()[:n_axes] < 0, -1.0, 1.0)
         yield maps, outside
     yield np.eye(k, coordinates.rank), np.zeros((k, d))
+
+
+def _tight_frame(rows):
+    """Turn orthonormal rows into nearly orthogonal ones whose columns are all equally long."""
+    # A random map with columns of length 1 moves the squared length of u, of length 1, by a variance of
+    # 2 / k (1 - sum_j u_j^4), one with Gaussian columns by 2 / k: the difference of two documents of few words, the
+    # worst pair, gains most. With orthogonal rows as well it is a unit-norm tight frame (Benedetto and Fickus 2003),
+    # found here by alternating projections (Tropp, Dhillon, Heath and Strohmer 2005).
+    for _ in range(FRAME_STEPS):
+        values, vectors = linalg.eigh(rows @ rows.T)
+        rows = (vectors / np.sqrt(values)) @ (vectors.T @ rows)
+        rows = rows * np.sqrt(len(rows) / rows.shape[1]) / np.linalg.norm(rows, axis=0)
+    return rows
 
 
 def _balanced(descent, outside, coordinates):

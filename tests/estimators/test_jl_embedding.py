@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from scipy import sparse, stats
+from scipy import linalg, sparse, stats
 from sklearn.base import clone
 from sklearn.cluster import KMeans
 from sklearn.datasets import load_digits
@@ -425,6 +425,20 @@ def test_splits_set_each_point_aside_at_most_once(n, share, sizes):
     parts = _jl_validation.splits(n, share, 0)
     assert [part.size for part in parts] == sizes
     assert np.unique(np.concatenate([*parts, []])).size == sum(sizes)
+
+
+def test_random_rows_for_sparse_points_make_a_unit_norm_tight_frame():
+    rows = linalg.qr(np.random.RandomState(0).standard_normal((300, 12)), mode="economic")[0].T
+    frame = _jl_validation._tight_frame(rows)
+    np.testing.assert_allclose((frame**2).sum(axis=0), 12 / 300, rtol=1e-12)
+    np.testing.assert_allclose(frame @ frame.T, np.eye(12), atol=1e-5)
+    # Two words: half of the variance of a Gaussian map is gone, 2 / k (1 - 1/2).
+    pairs = np.random.RandomState(1).permutation(300).reshape(2, -1)
+    for map_, variance in ((frame, 1 / 12), (np.random.RandomState(2).standard_normal((12, 300)), 2 / 12)):
+        squares = ((map_[:, pairs[0]] + map_[:, pairs[1]]) ** 2).sum(axis=0)
+        relative = squares / squares.mean() - 1
+        error = np.sqrt(np.var(relative**2) / len(relative))
+        assert abs(np.mean(relative**2) - variance) < 4 * error
 
 
 def test_every_pair_with_a_point_set_aside_is_looked_at_once():

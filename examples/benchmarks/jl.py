@@ -1,6 +1,7 @@
 """Johnson-Lindenstrauss embeddings: the largest distortion over all pairs, of fitted and of new points.
 
-    python examples/benchmarks/jl.py --data DIR [--rows 0 3 ...] [--draws 1000] [--splits 1] [--seed 0] [--json FILE]
+    python examples/benchmarks/jl.py --data DIR [--rows 0 3 ...] [--draws 1000] [--splits 1] [--seed 0]
+        [--methods NAME ...] [--json FILE]
     python examples/benchmarks/jl.py --report FILE [FILE ...]
 
 ``DIR`` holds ``mnist_2000.npz``, ``fashion_mnist_900.npz``, ``news20_tfidf_2000.npz`` and ``pbmc68k_700.npz``;
@@ -216,19 +217,29 @@ def run_row(name, n_fit, k, arguments, seed):
         peers[f"best of {arguments.draws}"] = best_of(arguments.draws)
     results = {}
     for peer, method in peers.items():
+        if not wanted(peer, arguments):
+            continue
         start = time.process_time()
         components = method(fitted, k, np.random.RandomState(PROJECTION_SEED + seed))
         seconds = time.process_time() - start
         if peer != "Gaussian":
             components = rescaled(fitted, components)
         results[peer] = measure(components, fitted, held, seconds)
+    bound, certified = np.inf, True
     for ours, fraction in (("ours", None), ("ours, 0.2 aside", 0.2)):
+        if not wanted(ours, arguments):
+            continue
         start = time.process_time()
         embedding = DerandJLEmbedding(k, validation_fraction=fraction, random_state=seed).fit(fitted)
         results[ours] = measure(embedding.components_, fitted, held, time.process_time() - start)
         if fraction is None:
             bound, certified = embedding.distortion_lower_bound_, embedding.certificate_.holds
     return results, bound, certified
+
+
+def wanted(method, arguments):
+    """Tell whether a method is to be run."""
+    return arguments.methods is None or method in arguments.methods
 
 
 def report(name, n_fit, k, splits, bound, certified):
@@ -267,18 +278,25 @@ def _standard_error(values):
 
 
 def collect(files):
-    """Return the splits of each row from what earlier runs wrote, in the order of the rows."""
+    """Return the splits of each row from what earlier runs wrote, in the order of the rows.
+
+    Methods run apart on the same split are joined; what not every split of a row has is left out.
+    """
     rows = {}
     for part in (part for file in files for part in json.loads(file.read_text())):
-        whole = rows.setdefault(part["row"], part | {"seeds": [], "splits": []})
-        whole["seeds"] += part["seeds"]
-        whole["splits"] += part["splits"]
+        whole = rows.setdefault(part["row"], {"splits": {}, "bound": np.inf, "certified": True})
+        for seed, split in zip(part["seeds"], part["splits"], strict=True):
+            seen = whole["splits"].setdefault(seed, {})
+            if seen.keys() & split.keys():
+                raise SystemExit(f"row {part['row']}: {sorted(seen.keys() & split.keys())} came twice for seed {seed}")
+            seen.update(split)
         whole["bound"] = min(whole["bound"], part["bound"])
         whole["certified"] &= part["certified"]
-    for row in rows.values():
-        if len(set(row["seeds"])) < len(row["seeds"]):
-            raise SystemExit(f"row {row['row']}: a seed came twice among {sorted(row['seeds'])}")
-    return [rows[index] for index in sorted(rows)]
+    for index, row in sorted(rows.items()):
+        splits = [split for _, split in sorted(row["splits"].items())]
+        common = [method for method in splits[0] if all(method in split for split in splits)]
+        splits = [{method: split[method] for method in common} for split in splits]
+        yield row | {"row": index, "seeds": sorted(row["splits"]), "splits": splits}
 
 
 def measured(index, arguments):
@@ -302,6 +320,7 @@ def main():
     parser.add_argument("--draws", type=int, default=1000, help="Gaussian draws of 'best of'; 0 leaves it out")
     parser.add_argument("--splits", type=int, default=1, help="halvings of the data, of seeds --seed, --seed + 1, ...")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--methods", nargs="*", metavar="NAME", help="as the tables print them; without a report")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows here")
     parser.add_argument(
         "--report", type=Path, nargs="+", metavar="FILE", help="run nothing; report such files together"
@@ -322,8 +341,9 @@ def main():
     everything, verdicts = [], []
     for row in rows:
         everything.append(row)
-        verdicts.append(report(*ROWS[row["row"]], row["splits"], row["bound"], row["certified"]))
-    for what in ("fitted", "CPU", "held out"):
+        if arguments.methods is None:
+            verdicts.append(report(*ROWS[row["row"]], row["splits"], row["bound"], row["certified"]))
+    for what in ("fitted", "CPU", "held out") if verdicts else ():
         count = sum(verdict[what] for verdict in verdicts)
         print(f"{what}: {count} of {len(verdicts)} rows at or below the best peer")
     if not arguments.report:

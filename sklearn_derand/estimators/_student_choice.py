@@ -7,23 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from sklearn_derand.estimators._student_data import StudentData
-from sklearn_derand.estimators._student_penalties import STIFF, SUPPLE, are_many, has_leave_one_out, with_decay
-from sklearn_derand.estimators._student_search import (
-    StudentSpec,
-    descend_briefly,
-    held_out_losses,
-    leading_directions,
-    refinement_start,
-)
+from sklearn_derand.estimators._student_held_out import PATIENCE, HeldOut
+from sklearn_derand.estimators._student_penalties import STIFF, SUPPLE, has_leave_one_out, with_decay
+from sklearn_derand.estimators._student_rank import choose_rank
+from sklearn_derand.estimators._student_search import StudentSpec, leading_directions, refinement_start
 from sklearn_derand.estimators._student_trials import Search
 
 ALPHAS = (0.1, 0.03, 0.01, 0.003, 0.001)
 """First-layer penalties of the full student under ``alpha="auto"``, descended from the largest until the held-out loss
 rises. Links without a linear or quadratic part need a small one: a large one makes the constant a minimum."""
-
-LEARNED = 0.95
-"""A student whose held-out loss is above this share of the constant's has learned nothing: it does not end the path,
-and the next one starts at random, since a first layer near 0 is a trap."""
 
 DECAYS = {"full": 1e-4, "refined": 0.02}
 """``weight_decay="auto"``: that of the full student where rows abound, and ``0.02 / n_samples`` for a refined one of
@@ -32,20 +24,6 @@ fixed alpha."""
 REFINEMENT_ROWS = 20.0
 """A refined student of fixed alpha has ``min(1, 20 / n_samples)`` of it: its rank already keeps out the noise that
 alpha is there to remove, and alpha itself would flatten the link."""
-
-PATIENCE = 2
-"""Candidates without improvement after which a path of candidates ends."""
-
-LOOSE_TOL = {"full": 1e-2, "refined": 1e-4}
-"""Gradient norm at which candidates are compared: a held-out loss settles long before its gradient."""
-
-LOOSE_STEPS = 50
-"""Most steps of a candidate."""
-
-
-ROUGH_PAIR = (1e-4, 3e-4)
-"""First-layer penalty and weight decay at which the number of indices is looked for once more where it may be large. A
-larger decay prefers fewer: on concrete 4 of 8 for 7, which predicts worse (measured)."""
 
 
 @dataclass(frozen=True)
@@ -127,58 +105,6 @@ def refined_decay(weight_decay: float | None, n_samples: int) -> float:
     return min(1e-3, DECAYS["refined"] / n_samples) if weight_decay is None else weight_decay
 
 
-class HeldOut:
-    """A split of the rows, and descents on its larger part judged on its smaller one."""
-
-    def __init__(self, data: StudentData, spec: StudentSpec, fraction: float, seed: int):
-        order = np.random.RandomState(seed).permutation(data.n_samples())
-        n_held = min(max(1, round(fraction * len(order))), len(order) - 1)
-        self.held, self.fitted = (data.own(rows) for rows in np.split(order, [n_held]))
-        self.spec, self.seed = spec, seed
-
-    def descend(self, rank, penalty, decay, start):
-        """Return the risk, the student and its losses on the rows set aside."""
-        start = start(self.spec.network(self.fitted, rank)) if callable(start) else start
-        loose = {"tol": LOOSE_TOL["full" if rank is None else "refined"], "steps": LOOSE_STEPS}
-        risk, solution = descend_briefly(self.fitted, self.spec, rank, (penalty, decay), start, self.seed, **loose)
-        return risk, solution.params, held_out_losses(self.spec.risk(self.held, rank, penalty), solution.params)
-
-    def path(self, candidates, rank, start, patience):
-        """Descend along (penalty, decay) pairs, each from the last; return the best as (pair, risk, params, losses)."""
-        best, waited = None, 0
-        for penalty, decay in candidates:
-            risk, params, losses = self.descend(rank, penalty, decay, start)
-            learned = self.mean(losses) < LEARNED * self.mean(self.constant_losses(risk))
-            start = params if learned else start
-            if best is None or self.mean(losses) < self.mean(best[3]):
-                best, waited = ((penalty, decay), risk, params, losses), 0
-            elif learned:
-                waited += 1
-            if waited == patience:
-                break
-        return best
-
-    def constant_losses(self, risk) -> np.ndarray:
-        """Losses of the rows set aside where the network returns 0: the training mean, in the user's units."""
-        held = self.spec.risk(self.held, risk.network.rank, risk.alpha)
-        return held_out_losses(held, held.inputs.new_zeros(risk.network.n_params))
-
-    def mean(self, losses: np.ndarray) -> float:
-        """Weighted mean over the rows set aside; inf where it is not finite."""
-        mean = float(self.held.ranks.sum(self.held.weights @ losses))
-        return mean if np.isfinite(mean) else np.inf
-
-    def within_error(self, table: list[np.ndarray]) -> int:
-        """First candidate within one standard error, of the paired differences, of the best."""
-        losses = np.array(table)
-        means = np.array([self.mean(row) for row in losses])
-        weights, ranks = self.held.weights, self.held.ranks
-        excess = losses - losses[np.argmin(means)]
-        gaps = ranks.sum(excess @ weights)
-        spread = np.sqrt(np.maximum(ranks.sum(((excess - gaps[:, None]) ** 2) @ weights), 0.0))
-        return int(np.argmax(gaps <= spread * np.sqrt(ranks.sum(np.sum(weights**2)))))
-
-
 def choose(
     data: StudentData,
     spec: StudentSpec,
@@ -198,7 +124,8 @@ def choose(
     The full student's penalty is the one that predicts the held-out rows best. The number of indices is the smallest
     whose refined student is within one standard error (of the paired differences) of the best candidate, the full
     student among them; where that one wins, or that number is more than half of the features, there is no
-    low-dimensional structure to be had and every direction is kept. The refined student's penalties are left to its
+    low-dimensional structure to be had and every direction is kept; likewise where it is more than a quarter of them
+    and a student of all has a clearly smaller leave-one-out loss. The refined student's penalties are left to its
     leave-one-out loss, or, where it is too large for that, are the best of a path from stiff to supple.
 
     Parameters
@@ -231,17 +158,15 @@ def choose(
         return Choice(n_components, alpha, refinement_penalty(alpha, n_samples), fixed_decay)
     split = HeldOut(data, spec, validation_fraction, seed)
     penalties = [(penalty, spec.weight_decay) for penalty in (ALPHAS if alpha is None else (alpha,))]
-    (penalty, _), full_risk, full, full_losses = split.path(penalties, None, None, 1)
+    (penalty, _), full_risk, full, full_losses = split.path(penalties, None, None, PATIENCE)
     _, vectors = leading_directions(full_risk, full)
 
     def restricted(rank):
         return lambda network: refinement_start(full_risk.network, full, network, vectors[:rank])
 
     if n_components is None:
-        pairs = [(refinement_penalty(penalty, n_samples), fixed_decay)]
-        if alpha is None:
-            pairs += with_decay([ROUGH_PAIR], weight_decay)
-        n_components = _choose_rank(split, restricted, full_losses, pairs)
+        pair = refinement_penalty(penalty, n_samples), fixed_decay
+        n_components = choose_rank(split, restricted, full, full_losses, pair, weight_decay, rough=alpha is None)
     rank = n_components if n_components < n_features else None
     if alpha is not None or not refine:
         return Choice(n_components, penalty, refinement_penalty(penalty, n_samples), fixed_decay, full)
@@ -255,26 +180,3 @@ def choose(
     if found is not None:
         refined, decay, start = found
     return Choice(n_components, penalty, refined, decay, full, start)
-
-
-def _choose_rank(split: HeldOut, restricted, full_losses, pairs) -> int:
-    n_features = split.fitted.inputs.shape[1]
-    if n_features == 1:
-        return 1
-    table, means = _losses_by_rank(split, restricted, pairs[0], PATIENCE)
-    if are_many(1 + int(np.argmin(means)), n_features):
-        more = [_losses_by_rank(split, restricted, pair, 2 * PATIENCE) for pair in pairs[1:]]
-        table, _ = min([(table, means), *more], key=lambda one: min(one[1]))
-    chosen = split.within_error([*table, full_losses]) + 1
-    return chosen if chosen <= min(len(table), n_features / 2) else n_features
-
-
-def _losses_by_rank(split: HeldOut, restricted, pair, patience: int) -> tuple[list[np.ndarray], list[float]]:
-    table: list[np.ndarray] = []
-    means: list[float] = []
-    for rank in range(1, split.fitted.inputs.shape[1]):
-        table.append(split.descend(rank, pair[0], pair[1], restricted(rank))[2])
-        means.append(split.mean(table[-1]))
-        if rank - 1 - int(np.argmin(means)) == patience:
-            break
-    return table, means

@@ -360,15 +360,15 @@ def test_all_directions_are_kept_where_most_matter():
 
 def test_a_rough_function_of_all_inputs_has_steep_units():
     def link(Z):
-        return np.sign(Z[:, 0] * Z[:, 1]) + np.abs(Z[:, 2])
+        return np.sign(Z[:, 0] * Z[:, 1]) + np.abs(Z[:, 2] - Z[:, 3])
 
-    X, y = make_multi_index(600, 3, 3, link=link, noise=0.1, random_state=0)
-    rough = MultiIndexStudentRegressor(hidden_layer_sizes=(16,), random_state=0).fit(X[:300], y[:300])
-    assert rough.n_components_ == 3
+    X, y = make_multi_index(900, 4, 4, link=link, noise=0.1, random_state=1)
+    rough = MultiIndexStudentRegressor(hidden_layer_sizes=(16,), random_state=0).fit(X[:400], y[:400])
+    assert rough.n_components_ == 4
     assert (rough.refined_alpha_, rough.weight_decay_) in _student_penalties.STEEP
-    assert rough.certificate_.holds and verify(rough, X[:300], y[:300]).holds
-    smooth = clone(rough).set_params(alpha=0.03).fit(X[:300], y[:300])
-    assert rough.score(X[300:], y[300:]) > smooth.score(X[300:], y[300:]) + 0.01
+    assert rough.certificate_.holds and verify(rough, X[:400], y[:400]).holds
+    smooth = clone(rough).set_params(alpha=0.03).fit(X[:400], y[:400])
+    assert rough.score(X[400:], y[400:]) > smooth.score(X[400:], y[400:]) + 0.01
 
 
 def test_noise_in_few_rows_gets_no_wild_student():

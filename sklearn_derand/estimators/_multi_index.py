@@ -94,7 +94,7 @@ class MultiIndexStudentRegressor(
     ----------
     n_components : int or "auto", default="auto"
         Number of indices k. "auto": the smallest k that predicts held-out rows within one standard error of the
-        best, all features where that is more than half of them.
+        best; all features where that is over half of them, or over a quarter and leave-one-out prefers all.
     hidden_layer_sizes : int or tuple of int, default=(32,)
         Widths of the hidden layers.
     activation : {"auto", "tanh", "gelu", "softplus", "silu", "smooth_relu"}, default="auto"

@@ -1,0 +1,83 @@
+"""The number of indices, on losses that are written down: what was tried, in which order, and what was taken."""
+
+from functools import partial
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from sklearn_derand.estimators import _student_rank
+from sklearn_derand.estimators._student_held_out import PATIENCE, HeldOut
+from sklearn_derand.estimators._student_rank import RANK_PATIENCE, choose_rank
+
+
+class WrittenDown:
+    """A split on which the student of k indices, from the full one or from one of more indices, has a given loss."""
+
+    def __init__(self, n_features, from_full, from_more):
+        self.fitted = SimpleNamespace(inputs=np.zeros((0, n_features)))
+        self.spec = SimpleNamespace(network=lambda data, rank: None)
+        self.seed, self.tried = 0, []
+        self._from_full, self._from_more = from_full, from_more
+
+    def descend(self, rank, penalty, decay, start):
+        more = isinstance(start, partial)
+        self.tried.append((rank, more))
+        return None, None, np.array([(self._from_more if more else self._from_full)[rank]])
+
+    def mean(self, losses):
+        return float(losses[0])
+
+    def within_error(self, table):
+        losses = np.array([row[0] for row in table])
+        return int(np.argmax(losses <= losses.min() + 0.01))
+
+    def choose(self, full_loss, *, rough=False):
+        start = lambda rank: lambda network: rank  # noqa: E731
+        return choose_rank(self, start, None, np.array([full_loss]), (1e-3, 1e-4), None, rough=rough)
+
+
+LOSSES = {1: 0.35, 2: 0.21, 3: 0.23, 4: 0.24, 5: 0.08, 6: 0.28, 7: 0.3, 8: 0.3, 9: 0.3}
+"""From the full student: the third index is missed until there are two to spare (model M7, seed 0, measured)."""
+
+
+def test_spare_indices_find_what_the_full_student_missed_and_are_pruned():
+    split = WrittenDown(50, LOSSES, {4: 0.08, 3: 0.085, 2: 0.2})
+    assert split.choose(0.31) == 3
+    assert [rank for rank, more in split.tried if more] == [4, 3, 2]
+
+
+def test_pruning_keeps_the_better_of_two_students():
+    split = WrittenDown(50, {1: 0.5, 2: 0.1, 3: 0.1, 4: 0.1, 5: 0.1}, {1: 0.6})
+    assert split.choose(0.3) == 2
+    assert split.tried == [(rank, False) for rank in range(1, 3 + RANK_PATIENCE)] + [(1, True)]
+
+
+def test_all_features_where_the_full_student_wins():
+    split = WrittenDown(20, dict.fromkeys(range(1, 20), 0.5), {})
+    assert split.choose(0.1) == 20
+
+
+@pytest.mark.parametrize("share, n_components", [(0.94, 8), (0.96, 3)])
+def test_all_features_where_leave_one_out_is_clearly_smaller(share, n_components, monkeypatch):
+    def rough_loss(data, spec, rank, start, weight_decay, seed):
+        return share if rank is None else 1.0
+
+    monkeypatch.setattr(_student_rank, "rough_loss", rough_loss)
+    monkeypatch.setattr(_student_rank, "has_leave_one_out", lambda *_: True)
+    losses = {1: 0.5, 2: 0.3} | dict.fromkeys(range(3, 9), 0.1)
+    split = WrittenDown(8, losses, {2: 0.3})
+    assert split.choose(0.3, rough=True) == n_components
+    assert split.choose(0.3, rough=False) == 3
+
+
+def test_a_path_goes_on_past_one_penalty_without_improvement(monkeypatch):
+    written = {0.1: 0.31, 0.03: 0.34, 0.01: 0.15, 0.003: 0.17, 0.001: 0.21}  # model M7, seed 8, measured
+    split = object.__new__(HeldOut)
+    monkeypatch.setattr(
+        HeldOut, "descend", lambda self, rank, penalty, *_: (None, penalty, np.array([written[penalty]]))
+    )
+    monkeypatch.setattr(HeldOut, "mean", lambda self, losses: float(losses[0]))
+    monkeypatch.setattr(HeldOut, "constant_losses", lambda self, risk: np.array([0.5]))
+    (penalty, _), *_ = split.path([(penalty, 1e-4) for penalty in written], None, None, PATIENCE)
+    assert penalty == 0.01

@@ -170,11 +170,12 @@ def map_for_new_points(tensors, coordinates, aside, k, seed):
     """
     X = coordinates.X
     n = X.shape[0]
+    drawn = random_rows(k, X.shape[1], seed, even=sparse.issparse(X))
     seen = []
     for indices in aside:
         others = np.setdiff1d(np.arange(n), indices)
         pairs = NewPairs.of(X[indices], X[others])
-        seen.append([pairs.looks(stop) for stop in walks(tensors, SpanCoordinates.of(X[others]), k, seed)])
+        seen.append([pairs.looks(stop) for stop in walks(tensors, SpanCoordinates.of(X[others]), drawn)])
     recipes = [[list(looks) for looks in zip(*stops, strict=True)] for stops in zip(*seen, strict=True)]
     length = 1 + sum(len(steps) for _, steps in LADDER)
     shares = np.repeat(_shares(recipes, length), length)
@@ -184,7 +185,7 @@ def map_for_new_points(tensors, coordinates, aside, k, seed):
     ends = squares[chosen] * np.array([look.extremes for look in recipes[chosen]])
     distortion = np.maximum(1 - ends[:, 0], ends[:, 1] - 1).mean()
     start, place = divmod(chosen, length)
-    walk = walks(tensors, coordinates, k, seed, only=start)
+    walk = walks(tensors, coordinates, drawn, only=start)
     stop = next(stop for i, stop in enumerate(walk) if i == place)
     return np.sqrt(squares[chosen]) * stop.components(SHARES[shares[chosen]]), float(max(distortion, 0.0))
 
@@ -201,7 +202,7 @@ def _smoothed(expected):
     return (wide[:, :-2] + wide[:, 1:-1] + wide[:, 2:]) / 3
 
 
-def walks(tensors, coordinates, k, seed, only=None):
+def walks(tensors, coordinates, drawn, only=None):
     """Descend from every start, and yield each stop.
 
     Parameters
@@ -210,10 +211,8 @@ def walks(tensors, coordinates, k, seed, only=None):
         Arrays to tensors.
     coordinates : SpanCoordinates
         Of the points to fit.
-    k : int
-        Dimension of the images.
-    seed : int
-        Of the random parts.
+    drawn : list of ndarray of shape (k, d)
+        What ``random_rows`` returned.
     only : int or None, default=None
         The start to take; None for all in turn.
 
@@ -224,8 +223,8 @@ def walks(tensors, coordinates, k, seed, only=None):
     """
     from sklearn_derand.problems.johnson_lindenstrauss import PairDistortion
 
-    pose = partial(PairDistortion, *tensors(coordinates.points, coordinates.inverse_distances), k)
-    for number, (maps, outside) in enumerate(_starts(coordinates, k, seed)):
+    pose = partial(PairDistortion, *tensors(coordinates.points, coordinates.inverse_distances), len(drawn[0]))
+    for number, (maps, outside) in enumerate(_starts(coordinates, drawn)):
         if only is not None and number != only:
             continue
         descent = Descent.at_map(pose(LADDER[0][0]), maps)
@@ -237,16 +236,35 @@ def walks(tensors, coordinates, k, seed, only=None):
                 yield _balanced(descent, outside, coordinates)
 
 
-def _starts(coordinates, k, seed):
-    """Yield maps on the span and outside: random rows, with more and more principal axes, and the axes alone."""
-    d = coordinates.X.shape[1]
+def random_rows(k, d, seed, *, even):
+    """Draw the random part of each start: scaled orthogonal rows, the same for all splits.
+
+    Parameters
+    ----------
+    k, d : int
+        Rows and columns. Of more rows than columns the last are 0.
+    seed : int
+        Of the draws.
+    even : bool
+        Whether all columns are to be equally long.
+
+    Returns
+    -------
+    list of ndarray of shape (k, d)
+        One for each share of principal axes.
+    """
     random = np.random.RandomState(seed)
-    for share in AXES:
-        rows = np.zeros((k, d))
+    drawn = [np.zeros((k, d)) for _ in AXES]
+    for rows in drawn:
         basis = linalg.qr(random.standard_normal((d, min(k, d))), mode="economic")[0].T
-        if sparse.issparse(coordinates.X):
-            basis = _tight_frame(basis)
-        rows[: len(basis)] = basis * np.sqrt(d / k)
+        rows[: len(basis)] = (_tight_frame(basis) if even else basis) * np.sqrt(d / k)
+    return drawn
+
+
+def _starts(coordinates, drawn):
+    """Yield maps on the span and outside: random rows, with more and more principal axes, and the axes alone."""
+    k, d = drawn[0].shape
+    for share, rows in zip(AXES, drawn, strict=True):
         maps = coordinates.inside(rows)
         outside = rows - coordinates.to_features(maps)
         n_axes = min(round(share * k), coordinates.rank)

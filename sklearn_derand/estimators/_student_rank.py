@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from operator import attrgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -25,17 +26,13 @@ ROUGH_PAIR = (1e-4, 3e-4)
 larger decay prefers fewer: on concrete 4 of 8 for 7, which predicts worse (measured)."""
 
 
-class ByRank(NamedTuple):
-    """Students of 1, 2, ... indices at one pair of penalties: losses set aside, their means, (risk, params) of each."""
+class Candidate(NamedTuple):
+    """A student of some indices: its loss on each row set aside, their mean, its risk and its parameters."""
 
-    pair: tuple[float, float]
-    losses: list[np.ndarray]
-    means: list[float]
-    students: list[tuple]
-
-    def leader(self) -> int:
-        """Return the number of indices of the least mean loss."""
-        return 1 + int(np.argmin(self.means))
+    losses: np.ndarray
+    mean: float
+    risk: object
+    params: object
 
 
 def choose_rank(split: HeldOut, restricted, full, full_losses, pair, weight_decay: float | None, *, rough: bool) -> int:
@@ -66,48 +63,54 @@ def choose_rank(split: HeldOut, restricted, full, full_losses, pair, weight_deca
     n_features = split.fitted.inputs.shape[1]
     if n_features == 1:
         return 1
-    best = _students_by_rank(split, restricted, pair, RANK_PATIENCE)
-    if rough and are_many(best.leader(), n_features):
+    found = _candidates(split, restricted, pair, RANK_PATIENCE)
+    if rough and are_many(_leader(found), n_features):
         (steep,) = with_decay([ROUGH_PAIR], weight_decay)
-        best = min(best, _students_by_rank(split, restricted, steep, 2 * PATIENCE), key=lambda one: min(one.means))
-    chosen = _pruned(split, best, full_losses)
-    if chosen > min(len(best.losses), n_features / 2):
+        others = _candidates(split, restricted, steep, 2 * PATIENCE)
+        if min(one.mean for one in others) < min(one.mean for one in found):
+            found, pair = others, steep
+    chosen = _pruned(split, found, pair, full_losses)
+    if chosen > min(len(found), n_features / 2):
         return n_features
     everything = rough and _are_all(split, restricted(chosen), chosen, full, weight_decay)
     return n_features if everything else chosen
 
 
-def _students_by_rank(split: HeldOut, restricted, pair, patience: int) -> ByRank:
-    found = ByRank(pair, [], [], [])
+def _candidates(split: HeldOut, restricted, pair, patience: int) -> list[Candidate]:
+    found: list[Candidate] = []
     for rank in range(1, split.fitted.inputs.shape[1]):
-        risk, params, losses = split.descend(rank, pair[0], pair[1], restricted(rank))
-        found.losses.append(losses)
-        found.means.append(split.mean(losses))
-        found.students.append((risk, params))
-        if rank - found.leader() == patience:
+        found.append(_descended(split, rank, pair, restricted(rank)))
+        if rank - _leader(found) == patience:
             break
     return found
 
 
-def _pruned(split: HeldOut, found: ByRank, full_losses) -> int:
+def _descended(split: HeldOut, rank: int, pair, start) -> Candidate:
+    penalty, decay = pair
+    risk, params, losses = split.descend(rank, penalty, decay, start)
+    return Candidate(losses, split.mean(losses), risk, params)
+
+
+def _leader(found: list[Candidate]) -> int:
+    return 1 + int(np.argmin([one.mean for one in found]))
+
+
+def _pruned(split: HeldOut, found: list[Candidate], pair, full_losses) -> int:
     """Smallest number of indices within one standard error, each tried from the student of one more as well."""
     # Of an additive link the full student may miss an index that a student of a few spare ones finds on its way.
-    chosen = split.within_error([*found.losses, full_losses]) + 1
-    while 1 < chosen <= len(found.losses):
-        more, fewer = found.students[chosen - 1], chosen - 1
-        risk, params, losses = split.descend(fewer, found.pair[0], found.pair[1], partial(_restricted, more))
-        if split.mean(losses) < found.means[fewer - 1]:
-            found.losses[fewer - 1], found.students[fewer - 1] = losses, (risk, params)
-            found.means[fewer - 1] = split.mean(losses)
-        least = split.within_error([*found.losses, full_losses]) + 1
-        if least == chosen:
+
+    def least():
+        return 1 + split.within_error([*(one.losses for one in found), full_losses])
+
+    chosen = least()
+    while 1 < chosen <= len(found):
+        more, fewer = found[chosen - 1], found[chosen - 2]
+        pruned = _descended(split, chosen - 1, pair, partial(restrict, more.risk, more.params))
+        found[chosen - 2] = min(fewer, pruned, key=attrgetter("mean"))
+        before, chosen = chosen, least()
+        if chosen == before:
             break
-        chosen = least
     return chosen
-
-
-def _restricted(student, network):
-    return restrict(*student, network)
 
 
 def _are_all(split: HeldOut, start, n_components: int, full, weight_decay: float | None) -> bool:

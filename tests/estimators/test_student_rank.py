@@ -33,7 +33,9 @@ class WrittenDown:
         return int(np.argmax(losses <= losses.min() + 0.01))
 
     def choose(self, full_loss, *, rough=False):
-        start = lambda rank: lambda network: rank  # noqa: E731
+        def start(rank):
+            return lambda network: rank
+
         return choose_rank(self, start, None, np.array([full_loss]), (1e-3, 1e-4), None, rough=rough)
 
 

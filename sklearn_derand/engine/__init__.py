@@ -8,7 +8,8 @@ from sklearn_derand.engine.hessian_descent import HessianDescent
 from sklearn_derand.engine.lbfgs import LBFGS
 from sklearn_derand.engine.lemma import NoiseBlocks
 from sklearn_derand.engine.many_starts import Descents, descend_many
-from sklearn_derand.engine.metric_lbfgs import Metric, MetricLBFGS
+from sklearn_derand.engine.metric import Metric
+from sklearn_derand.engine.metric_lbfgs import MetricLBFGS
 from sklearn_derand.engine.objective import Objective
 from sklearn_derand.engine.perturbed_gradient import PerturbedGradient
 from sklearn_derand.engine.solution import Solution, Status

@@ -9,9 +9,10 @@ from torch import Generator, Tensor
 
 from sklearn_derand.engine.arguments import as_generator, check_params, check_tolerances
 from sklearn_derand.engine.derivatives import Derivatives
-from sklearn_derand.engine.eigenvalue import DENSE_LIMIT, EigenvalueBound, smallest_eigenvalue
+from sklearn_derand.engine.eigenvalue import DENSE_LIMIT, EigenvalueBound
 from sklearn_derand.engine.lemma import HasNoiseBlocks, noise_bound
 from sklearn_derand.engine.lipschitz import third_derivative_norm
+from sklearn_derand.engine.metric import least_curvature
 from sklearn_derand.engine.objective import Objective, noise_norm
 
 
@@ -238,16 +239,15 @@ def examine(
     finite = np.isfinite(value) and bool(torch.isfinite(gradient).all())
     least = None
     if finite:
-        least = smallest_eigenvalue(
+        least = least_curvature(
+            derivatives.objective,
+            params,
             product,
-            n,
             generator=generator,
-            threshold=-curvature_tol,
+            curvature_tol=curvature_tol,
             failure_probability=failure_probability,
             max_products=max_products,
             dense_limit=dense_limit,
-            dtype=params.dtype,
-            device=params.device,
         )
     noise, bound, more = _noise(derivatives, params, gradient, product, generator, failure_probability, finite)
     certificate = Certificate(

@@ -5,31 +5,15 @@ in quasi-Newton methods started from a good matrix (Nocedal and Wright, Numerica
 """
 
 from collections.abc import Callable
-from typing import Protocol
 
 from torch import Tensor
 
 from sklearn_derand.engine.derivatives import Derivatives
 from sklearn_derand.engine.inverse_hessian import InverseHessian
 from sklearn_derand.engine.line_search import wolfe_step
+from sklearn_derand.engine.metric import Metric
 from sklearn_derand.engine.solver import CurvatureEscape, Point, Record
 from sklearn_derand.engine.trust_region import TrustRegion
-
-
-class Metric(Protocol):
-    """A factor ``B = L L'`` of a positive definite approximation of the Hessian; scaled steps are ``u = L' x``."""
-
-    def scale_gradient(self, gradient: Tensor) -> Tensor:
-        """Return ``L^-1 g``."""
-        ...
-
-    def scale_step(self, step: Tensor) -> Tensor:
-        """Return ``L' s``."""
-        ...
-
-    def unscale_step(self, step: Tensor) -> Tensor:
-        """Return ``L'^-1 u``."""
-        ...
 
 
 class MetricLBFGS(CurvatureEscape):

@@ -12,7 +12,8 @@ class Objective(Protocol):
     """A smooth ``f(params) = E_x[g(W x + b)] + penalty`` on R^n, as one scalar tensor.
 
     ``value`` is all that a problem must write: derivatives come from torch's automatic differentiation,
-    so it must be twice differentiable by it. Three optional methods make the randomness visible:
+    so it must be twice differentiable by it. Three optional methods make the randomness visible, a fourth makes the
+    certificate cheap:
 
     ``initial(generator) -> Tensor``
         The random law to be derandomised: where the descent starts when no ``params`` are given.
@@ -21,6 +22,10 @@ class Objective(Protocol):
     ``noise_blocks() -> NoiseBlocks``
         The positions of ``W`` and ``b`` and the penalty, where ``f`` has the lemma's form in these very coordinates:
         the certificate then bounds ``||W||``.
+
+    ``metric(params, shift) -> Metric or None``
+        A factor of a positive definite matrix close to ``Hess f(params) + shift I``. The certificate is then had in its
+        coordinates, in far fewer products; no claim rests on it. See ``engine.metric``.
 
     A sum over many terms, such as a risk over the rows of a table, may offer two things more:
 

@@ -9,7 +9,6 @@ import numpy as np
 
 from sklearn_derand.estimators._student_data import StudentData
 from sklearn_derand.estimators._student_search import StudentSpec, descend_briefly, fresh_student
-from sklearn_derand.estimators._student_solver import MAX_MATRIX
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -65,9 +64,11 @@ trusted with fewer rows than parameters: 40 rows of noise in two features got a 
 
 def has_leave_one_out(spec: StudentSpec, data: StudentData, rank: int | None) -> bool:
     """Whether the refined student is small enough for its leverages, and the rows are many enough to trust them."""
+    from sklearn_derand.problems.gauss_newton import MAX_ORDER
+
     n_features, n_params = data.inputs.shape[1], spec.network(data, rank).n_params
     least = max(LEAST_ROWS * (rank or n_features) * n_features, n_params)
-    return n_params <= MAX_MATRIX and data.n_samples() >= least
+    return n_params <= MAX_ORDER and data.n_samples() >= least
 
 
 def are_many(rank: int | None, n_features: int) -> bool:

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from functools import partial
 
-MAX_MATRIX = 1500
-"""Above this order the Gauss-Newton matrix costs more than it saves, and the engine's own L-BFGS descends."""
-
 DAMPING = {"full": 1e-2, "refined": 3e-4}
 """Multiple of the identity added to the Gauss-Newton matrix. A free first layer is far from quadratic at first: bolder
 steps end in worse minima (measured)."""
@@ -32,21 +29,19 @@ def student_solver(name: str, risk, whole: bool = False):
         For ``engine.minimize``.
     """
     from sklearn_derand.engine import MetricLBFGS, VariableProjection
-    from sklearn_derand.problems.gauss_newton import gauss_newton_factor
+    from sklearn_derand.problems.gauss_newton import MAX_ORDER, gauss_newton_factor, matrix_order
     from sklearn_derand.problems.reduced_risk import ReducedRisk, is_separable
 
     network = risk.network
-    order = network.n_params
-    if network.rank is None:
-        order -= network.n_inputs * network.hidden_layer_sizes[0]
-    if name != "lbfgs" or order > MAX_MATRIX:
+    if name != "lbfgs" or matrix_order(network) > MAX_ORDER:
         return name
-    factored = network.rank is None and not (whole and network.n_params <= MAX_MATRIX)
+    factored = network.rank is None and not (whole and network.n_params <= MAX_ORDER)
     damping = DAMPING["full" if factored else "refined"]
-    on_all = MetricLBFGS(partial(gauss_newton_factor, risk, damping=damping, factored=factored))
+    kept = 0 if factored else network.n_inputs
+    on_all = MetricLBFGS(partial(gauss_newton_factor, risk, damping=damping, n_directions=kept))
     if not is_separable(risk):
         return on_all
     reduced = ReducedRisk(risk)
-    metric = partial(reduced.metric, damping=damping, factored=factored)
+    metric = partial(reduced.metric, damping=damping, n_directions=kept)
     on_reduced = MetricLBFGS(metric, refresh=25 if factored else 15, finish=False)
     return VariableProjection(reduced, on_reduced, on_all)

@@ -8,42 +8,55 @@ in the lemma; a free first layer is therefore kept as one small factor (as Marte
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from sklearn_derand.problems.multi_index import StudentRisk
 from sklearn_derand.problems.ranks import Ranks
 from sklearn_derand.problems.row_jacobian import loss_derivatives, row_jacobian
+
+if TYPE_CHECKING:
+    from sklearn_derand.problems.multi_index import StudentRisk
+    from sklearn_derand.problems.student_network import StudentNetwork
 
 MAX_ROWS = 2000
 """Rows that enter the matrix, evenly spaced: it only shapes the descent, and no result rests on it."""
 
+MAX_ORDER = 1500
+"""Above this order the matrix costs more than it saves."""
+
 
 @dataclass(frozen=True)
 class GaussNewtonFactor:
-    """Cholesky factors ``L L'`` of the first-layer factor (or None) and of the rest.
+    """Cholesky factors ``L L'``: of the factor of a free first layer across some directions (or None), and of the rest.
 
     Maps between parameters x and scaled coordinates u, in which the matrix is the identity: ``u = L' x``.
     """
 
     first: Tensor | None
     rest: Tensor
-    n_inputs: int
+    directions: Tensor | None
 
     @classmethod
-    def of(cls, first: Tensor | None, rest: Tensor, damping: float, n_inputs: int) -> GaussNewtonFactor:
+    def of(cls, first: Tensor | None, rest: Tensor, directions: Tensor | None, damping: float) -> GaussNewtonFactor:
         """Factor the matrices plus ``damping`` times the identity."""
         for matrix in (rest,) if first is None else (first, rest):
             matrix.diagonal().add_(damping)
-        return cls(None if first is None else torch.linalg.cholesky(first), torch.linalg.cholesky(rest), n_inputs)
+        return cls(None if first is None else torch.linalg.cholesky(first), torch.linalg.cholesky(rest), directions)
 
     def _apply(self, vector: Tensor, solve) -> Tensor:
-        if self.first is None:
+        if self.first is None or self.directions is None:
             return solve(self.rest, vector[:, None])[:, 0]
-        size = len(self.first) * self.n_inputs
-        head = solve(self.first, vector[:size].reshape(len(self.first), self.n_inputs)).reshape(-1)
-        return torch.cat([head, solve(self.rest, vector[size:, None])[:, 0]])
+        width, (n_directions, n_inputs) = len(self.first), self.directions.shape
+        layer, others = vector[: width * n_inputs].reshape(width, n_inputs), vector[width * n_inputs :]
+        along = layer @ self.directions.T
+        block = solve(self.rest, torch.cat([along.reshape(-1), others])[:, None])[:, 0]
+        cut = width * n_directions
+        # What acts on the units from the left leaves rows across the directions across them
+        layer = solve(self.first, layer - along @ self.directions)
+        layer = torch.addmm(layer, block[:cut].reshape(width, n_directions), self.directions)
+        return torch.cat([layer.reshape(-1), block[cut:]])
 
     def scale_gradient(self, gradient: Tensor) -> Tensor:
         """Gradient in u: ``L^{-1} g``."""
@@ -58,9 +71,7 @@ class GaussNewtonFactor:
         return self._apply(step, lambda lower, v: torch.linalg.solve_triangular(lower.T, v, upper=True))
 
 
-def gauss_newton_factor(
-    risk: StudentRisk, params: Tensor, damping: float, *, factored: bool = True
-) -> GaussNewtonFactor:
+def gauss_newton_factor(risk: StudentRisk, params: Tensor, damping: float, *, n_directions: int = 0):
     """Factor the damped Gauss-Newton matrix at a point.
 
     Parameters
@@ -71,7 +82,7 @@ def gauss_newton_factor(
         The point.
     damping : float
         Multiple of the identity that is added.
-    factored : bool
+    n_directions : int
         As in ``gauss_newton_matrix``.
 
     Returns
@@ -79,7 +90,25 @@ def gauss_newton_factor(
     GaussNewtonFactor
         Its Cholesky factors.
     """
-    return GaussNewtonFactor.of(*gauss_newton_matrix(risk, params, factored=factored), damping, risk.network.n_inputs)
+    return GaussNewtonFactor.of(*gauss_newton_matrix(risk, params, n_directions=n_directions), damping)
+
+
+def matrix_order(network: StudentNetwork, n_directions: int = 0) -> int:
+    """Order of the block of all that is not a free first layer across its leading directions.
+
+    Parameters
+    ----------
+    network : StudentNetwork
+        The student.
+    n_directions : int
+        As in ``gauss_newton_matrix``.
+
+    Returns
+    -------
+    int
+    """
+    across = 0 if network.rank is not None else max(0, network.n_inputs - n_directions)
+    return network.n_params - across * network.hidden_layer_sizes[0]
 
 
 def some_rows(risk: StudentRisk) -> slice:
@@ -101,7 +130,9 @@ def some_rows(risk: StudentRisk) -> slice:
     return slice(-counts[: ranks.rank].sum() % spacing, None, spacing)
 
 
-def gauss_newton_matrix(risk: StudentRisk, params: Tensor, *, factored: bool = True) -> tuple[Tensor | None, Tensor]:
+def gauss_newton_matrix(
+    risk: StudentRisk, params: Tensor, *, n_directions: int = 0
+) -> tuple[Tensor | None, Tensor, Tensor | None]:
     """Evaluate the Gauss-Newton matrix, penalties included, from at most ``MAX_ROWS`` rows.
 
     Parameters
@@ -110,42 +141,51 @@ def gauss_newton_matrix(risk: StudentRisk, params: Tensor, *, factored: bool = T
         The objective.
     params : Tensor of shape (n_params,)
         The point.
-    factored : bool
-        False keeps a free first layer in the block of all parameters.
+    n_directions : int
+        Leading directions of a free first layer, right singular vectors, that are kept with all other parameters;
+        ``n_inputs`` keeps it whole. Of no effect where there is a rank.
 
     Returns
     -------
     first : Tensor of shape (width, width) or None
-        The factor of a free first layer; None where it has a rank, or is kept.
+        The factor of a free first layer across the directions; None where it has a rank, or is kept whole.
     rest : Tensor
-        The block of all other parameters.
+        The block of all other parameters, the first layer as its product with the directions.
+    directions : Tensor of shape (n_directions, n_inputs) or None
+        Orthonormal rows.
     """
     network, ranks = risk.network, risk.ranks or Ranks()
+    indices, layers, _ = network.unpack(params.detach())
+    directions = None
+    if indices is None and n_directions < network.n_inputs:
+        directions = torch.linalg.svd(layers[0], full_matrices=False).Vh[:n_directions]
     chosen = some_rows(risk)
     weights = risk.weights[chosen] / ranks.sum(risk.weights[chosen].sum())
-    prediction, jacobian, slopes = row_jacobian(network, params, risk.inputs[chosen], free_layer=not factored)
+    prediction, jacobian, slopes = row_jacobian(network, params, risk.inputs[chosen], directions=directions)
     _, curvature = loss_derivatives(risk, prediction, risk.targets[chosen])
     largest = curvature.abs().max().item() if curvature.numel() else 0.0
     curvature = curvature.clamp(min=1e-3 * ranks.max(largest))
     roots = (curvature * weights[:, None]).sqrt().T[:, :, None]
     rows = (jacobian * roots).flatten(0, 1)
     rest = ranks.sum(rows.T @ rows)
-    indices, layers, _ = network.unpack(params.detach())
-    rest.diagonal().add_(_penalty_diagonal(risk, indices, layers, free_layer=not factored))
-    if indices is not None or not factored:
-        return None, rest
+    rest.diagonal().add_(_penalty_diagonal(risk, indices, layers, directions))
+    if directions is None:
+        return None, rest, None
     steep = (slopes * roots).flatten(0, 1)
     first = ranks.sum(steep.T @ steep)
     first.diagonal().add_(2.0 * risk.alpha)
-    return first, rest
+    return first, rest, directions
 
 
-def _penalty_diagonal(risk: StudentRisk, indices: Tensor | None, layers: list[Tensor], free_layer: bool) -> Tensor:
-    """Diagonal of the Hessian of the penalties, with or without that of a free first layer."""
+def _penalty_diagonal(
+    risk: StudentRisk, indices: Tensor | None, layers: list[Tensor], directions: Tensor | None
+) -> Tensor:
+    """Diagonal of the Hessian of the penalties, of a free first layer along the directions only."""
     network, pieces = risk.network, []
-    if indices is None and free_layer:
-        pieces.append(layers[0].new_full((layers[0].numel(),), 2.0 * risk.alpha))
-    elif indices is not None:
+    if indices is None:
+        n_columns = network.n_inputs if directions is None else len(directions)
+        pieces.append(layers[0].new_full((len(layers[0]) * n_columns,), 2.0 * risk.alpha))
+    else:
         width = layers[0].square().sum(dim=0)
         pieces.append((2.0 * risk.alpha * width)[:, None].expand(indices.shape).reshape(-1))
         length = indices.square().sum(dim=1)

@@ -46,7 +46,7 @@ def leave_one_out_losses(risk: StudentRisk, params: Tensor) -> tuple[Tensor, Ten
     chosen = some_rows(risk)
     targets, ranks = risk.targets[chosen], risk.ranks or Ranks()
     weights = risk.weights[chosen]
-    _, matrix = gauss_newton_matrix(risk, params, factored=False)
+    _, matrix, _ = gauss_newton_matrix(risk, params, n_directions=risk.network.n_inputs)
     matrix.diagonal().add_(1e-9)  # rounding: the smallest eigenvalues are the decay's
     prediction, jacobian, _ = row_jacobian(risk.network, params, risk.inputs[chosen])
     slope, curvature = loss_derivatives(risk, prediction, targets)

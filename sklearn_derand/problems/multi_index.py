@@ -13,9 +13,16 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Generator, Tensor
 
+from sklearn_derand.problems.gauss_newton import MAX_ORDER, GaussNewtonFactor, gauss_newton_factor, matrix_order
 from sklearn_derand.problems.losses import Loss
 from sklearn_derand.problems.ranks import Ranks, replicated, total
 from sklearn_derand.problems.student_network import StudentNetwork
+
+LARGE_SHIFT = 1.0
+"""Shift from which the identity is metric enough: targets are standardised."""
+
+DIRECTIONS = 8
+"""Leading directions of a free first layer that the metric keeps with all other parameters."""
 
 
 @dataclass(frozen=True)
@@ -124,6 +131,28 @@ class StudentRisk:
             0-d.
         """
         return self.weights @ self.losses(self.network.readout(params, preactivations))
+
+    def metric(self, params: Tensor, shift: float) -> GaussNewtonFactor | None:
+        """Factor the Gauss-Newton matrix plus ``shift I``: the coordinates in which the certificate is cheap.
+
+        Parameters
+        ----------
+        params : Tensor of shape (network.n_params,)
+            The point.
+        shift : float
+            Positive.
+
+        Returns
+        -------
+        GaussNewtonFactor or None
+            None where the matrix is too large, singular, or of no use beside ``shift``.
+        """
+        if shift >= LARGE_SHIFT or matrix_order(self.network, DIRECTIONS) > MAX_ORDER:
+            return None
+        try:
+            return gauss_newton_factor(self, params, shift, n_directions=DIRECTIONS)
+        except torch.linalg.LinAlgError:
+            return None
 
     def losses(self, prediction: Tensor) -> Tensor:
         """Loss of each row at a raw prediction of the network.

@@ -84,15 +84,15 @@ class ReducedRisk:
         share = self.risk.weights @ self.risk.losses(prediction)
         return total(share, self.risk.ranks) + self.risk.penalty(torch.cat([kept, last]))
 
-    def metric(self, kept: Tensor, damping: float, *, factored: bool = True) -> GaussNewtonFactor:
+    def metric(self, kept: Tensor, damping: float, *, n_directions: int = 0) -> GaussNewtonFactor:
         """Factor the Gauss-Newton matrix of the reduced risk: the Schur complement of the last layer's block."""
-        first, matrix = gauss_newton_matrix(self.risk, self.complete(kept), factored=factored)
+        first, matrix, directions = gauss_newton_matrix(self.risk, self.complete(kept), n_directions=n_directions)
         n_last = self._outputs * (self._width + 1)
         cut = len(matrix) - n_last
         matrix.diagonal().add_(1e-9)  # rounding: the smallest eigenvalues are the decay's
         across = matrix[cut:, :cut]
         matrix = matrix[:cut, :cut] - across.T @ torch.linalg.solve(matrix[cut:, cut:], across)
-        return GaussNewtonFactor.of(first, matrix, damping, self.risk.network.n_inputs)
+        return GaussNewtonFactor.of(first, matrix, directions, damping)
 
     def _last_hidden(self, kept: Tensor) -> Tensor:
         network = self.risk.network

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from sklearn_derand.problems.multi_index import StudentRisk
 from sklearn_derand.problems.student_network import ACTIVATIONS, StudentNetwork
 
+if TYPE_CHECKING:
+    from sklearn_derand.problems.multi_index import StudentRisk
 
-def row_jacobian(network: StudentNetwork, params: Tensor, inputs: Tensor, *, free_layer: bool = True):
+
+def row_jacobian(network: StudentNetwork, params: Tensor, inputs: Tensor, *, directions: Tensor | None = None):
     """Evaluate the prediction and its derivatives in every parameter.
 
     Parameters
@@ -22,15 +25,15 @@ def row_jacobian(network: StudentNetwork, params: Tensor, inputs: Tensor, *, fre
         The point.
     inputs : Tensor of shape (n_samples, n_inputs)
         Rows.
-    free_layer : bool
-        False leaves out the columns of a first layer without a rank, of which there are width times n_inputs.
+    directions : Tensor of shape (n_directions, n_inputs) or None
+        Of a first layer without a rank only the columns along these, in place of all width times n_inputs.
 
     Returns
     -------
     prediction : Tensor of shape (n_samples, n_outputs)
         What the network returns.
     jacobian : Tensor of shape (n_outputs, n_samples, n_columns)
-        In the layout of the parameters.
+        In the layout of the parameters, the first layer as its product with the directions.
     slopes : Tensor of shape (n_outputs, n_samples, width)
         Derivatives in the first preactivations.
     """
@@ -44,13 +47,13 @@ def row_jacobian(network: StudentNetwork, params: Tensor, inputs: Tensor, *, fre
         slopes = [
             torch.autograd.grad(output.sum(), preactivations, retain_graph=True) for output in prediction.unbind(dim=1)
         ]
-    projected = inputs if indices is None else inputs @ indices.T
+    spanned = directions if indices is None else indices
+    projected = inputs if spanned is None else inputs @ spanned.T
     arrived = [projected, *(activation(p.detach()) for p in preactivations[:-1])]
     jacobian = []
     for per_layer in slopes:
         blocks = [] if indices is None else [_outer(per_layer[0] @ layers[0], inputs)]
-        if indices is not None or free_layer:
-            blocks.append(_outer(per_layer[0], projected))
+        blocks.append(_outer(per_layer[0], projected))
         if network.train_bias:
             blocks.append(per_layer[0])
         for slope, values in zip(per_layer[1:], arrived[1:], strict=True):
@@ -87,4 +90,4 @@ def loss_derivatives(risk: StudentRisk, prediction: Tensor, targets: Tensor) -> 
 
 
 def _outer(left: Tensor, right: Tensor) -> Tensor:
-    return (left[:, :, None] * right[:, None, :]).reshape(len(left), -1)
+    return (left[:, :, None] * right[:, None, :]).flatten(1)

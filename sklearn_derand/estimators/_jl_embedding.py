@@ -22,7 +22,7 @@ from sklearn_derand.estimators._jl_failures import check_possible, descend_failu
 from sklearn_derand.estimators._jl_path import SLACK
 from sklearn_derand.estimators._jl_points import SpanCoordinates, rows_within_reach
 from sklearn_derand.estimators._jl_ranks import max_distortion_over_ranks, span_over_ranks
-from sklearn_derand.estimators._jl_scale import ANCHOR_SHARE, ANCHORS, DENSE_POINTS, ROUGH, refine
+from sklearn_derand.estimators._jl_scale import ANCHORS, DENSE_POINTS, ROUGH, SAMPLE_STEPS, refine
 from sklearn_derand.estimators._jl_validation import map_for_new_points, splits
 from sklearn_derand.estimators._magnitude import check_magnitude
 from sklearn_derand.estimators._memory import check_memory
@@ -257,11 +257,14 @@ class DerandJLEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Deran
         large = ranks.size == 1 and fitted.shape[0] > DENSE_POINTS
         anchors = np.random.RandomState(sample).permutation(fitted.shape[0])[: ANCHORS if large else None]
         spread = ranks.size > 1
-        coordinates = span_over_ranks(fitted, ranks) if spread else SpanCoordinates.of(fitted[np.sort(anchors)])
+        sampled = fitted[np.sort(anchors)]
+        coordinates = (
+            span_over_ranks(fitted, ranks) if spread else SpanCoordinates.of(sampled, fitted if large else None)
+        )
         self._warn_if_larger(coordinates)
         with self._task(X, y):
             run = partial(self._minimize, seed=engine)
-            slack, steps = (ROUGH, int(ANCHOR_SHARE * self.max_iter)) if large else (SLACK, self.max_iter)
+            slack, steps = (ROUGH, min(SAMPLE_STEPS, self.max_iter)) if large else (SLACK, self.max_iter)
             descend = partial(descend_at, run, self._tensors, coordinates, self.init, start, steps, slack)
             if self.objective == "failure_probability":
                 descend = partial(descend_failures, run, self._tensors, coordinates, self.init, start, steps, self.eps)

@@ -13,6 +13,9 @@ FAITHFUL = 1e-3
 """A pair so close that rounding changes its squared distance by more than this share is left out of the objective
 (but not out of ``distortion_``)."""
 
+MOST_COLUMNS = 3000
+"""Columns up to which a sample is put into the coordinates of all points, not of its own span."""
+
 MOST_PAIRS = 200_000_000
 """Above so many pairs (20,000 points) ``max_pairs`` must be given."""
 
@@ -36,6 +39,8 @@ class SpanCoordinates:
         The data.
     unit : float
         Square of the unit of length.
+    spread : ndarray of shape (r,) or None
+        Of a sample: norms that the columns of ``points`` would have if all points were as many; None for their own.
     ranks : Ranks or None
         Processes over which the points are spread: ``points``, ``X`` and the rows of ``inverse_distances`` are then
         those of this rank. None where it has all.
@@ -47,22 +52,24 @@ class SpanCoordinates:
     dual: np.ndarray | None
     X: object
     unit: float
+    spread: np.ndarray | None = None
     ranks: object = None
 
     @classmethod
-    def of(cls, X):
-        """Compute the coordinates of the rows of ``X``, dense or csr, float64."""
+    def of(cls, X, among=None):
+        """Compute the coordinates of the rows of ``X``, dense or csr, float64, in the span of those of ``among``."""
         n, d = X.shape
-        if sparse.issparse(X) and d <= n:  # no larger than the distances, and exact far from the origin
+        narrow = d <= n or (among is not None and d <= MOST_COLUMNS)
+        if sparse.issparse(X) and narrow:  # no larger than the distances, and exact far from the origin
             X = X.toarray()
-        # Less the first row, equal rows are exactly 0 however far they lie from the origin.
-        centred = X if sparse.issparse(X) else X - X[0]
-        if not sparse.issparse(X):
-            centred -= centred.mean(axis=0)
+        centred = X if sparse.issparse(X) else _centred(X)
         distances = squared_distances(centred)
-        basis = dual = None
-        if d <= n:
-            _, vectors = spectrum(centred.T @ centred)
+        basis = dual = spread = None
+        if narrow:
+            spanning = centred if among is None else _centred(among)
+            values, vectors = spectrum(spanning.T @ spanning)
+            if among is not None:
+                spread = np.sqrt(values * (n / len(spanning)))
             basis = vectors.T
             points = centred @ vectors
             points -= points.mean(axis=0)
@@ -87,7 +94,8 @@ class SpanCoordinates:
         counted = np.abs(seen - distances) < FAITHFUL * distances
         np.fill_diagonal(counted, False)
         inverse = np.divide(unit, distances, out=np.zeros_like(distances), where=counted)
-        return cls(points / np.sqrt(unit), inverse, basis, dual, X, float(unit))
+        spread = None if spread is None else spread / np.sqrt(unit)
+        return cls(points / np.sqrt(unit), inverse, basis, dual, X, float(unit), spread)
 
     @property
     def n_pairs(self):
@@ -95,8 +103,12 @@ class SpanCoordinates:
         return int(self._over_ranks(np.count_nonzero(self.inverse_distances))) // 2
 
     def lengths(self):
-        """Return the norms of the columns of ``points``."""
-        return np.sqrt(self._over_ranks((self.points * self.points).sum(axis=0)))
+        """Return the norms of the columns of ``points``, or those of all points for a sample of them."""
+        return (
+            self.spread
+            if self.spread is not None
+            else np.sqrt(self._over_ranks((self.points * self.points).sum(axis=0)))
+        )
 
     def _over_ranks(self, share):
         return share if self.ranks is None else self.ranks.sum(share)
@@ -125,6 +137,14 @@ class SpanCoordinates:
     def outside(self, rows):
         """Remove from rows on the features all that the differences can see."""
         return rows - self.to_features(self.inside(rows))
+
+
+def _centred(X):
+    X = X.toarray() if sparse.issparse(X) else X
+    # Less the first row, equal rows are exactly 0 however far they lie from the origin.
+    centred = X - X[0]
+    centred -= centred.mean(axis=0)
+    return centred
 
 
 def spectrum(gram, least=0.0):

@@ -93,7 +93,7 @@ def span_over_ranks(X, ranks):
         seen = squares[:, None] + squared_norms(others) - 2 * points @ others.T
         given = distances[:, columns]
         np.divide(unit, given, out=inverse[:, columns], where=np.abs(seen - given) < FAITHFUL * given)
-    return SpanCoordinates(points / np.sqrt(unit), inverse, vectors.T, None, X, unit, ranks)
+    return SpanCoordinates(points / np.sqrt(unit), inverse, vectors.T, None, X, unit, ranks=ranks)
 
 
 def _distances(X, ranks, n):

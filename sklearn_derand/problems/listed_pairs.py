@@ -76,6 +76,29 @@ class ListedPairDistortion:
         minus = t * (1 - gamma * q) + k / 2 * torch.log(gamma)
         return torch.logsumexp(torch.cat([plus, minus]), dim=0) / t**2
 
+    def slope(self, maps: Tensor) -> tuple[float, Tensor]:
+        """Return ``log F_t`` of a map without noise, and its gradient: in half the time that ``value`` takes.
+
+        Parameters
+        ----------
+        maps : Tensor of shape (k, r)
+            ``C``.
+
+        Returns
+        -------
+        value : float
+            ``log F_t`` over the list.
+        gradient : Tensor of shape (k, r)
+            In the map.
+        """
+        images = self.points @ maps.T + self.offset
+        stretch = self.t * (self.pairs.products(images, images) * self.inverse - 1)
+        exponents = torch.cat([stretch, -stretch])
+        value = torch.logsumexp(exponents, dim=0)
+        plus, minus = torch.exp(exponents - value).chunk(2)
+        pull = self.pairs.laplacian(2 * self.t * (plus - minus) * self.inverse, images)
+        return value.item(), pull.T @ self.points
+
     def noise(self, params: Tensor) -> Tensor:
         """Return ``sigma`` as a vector of one entry."""
         s = params[-1:]

@@ -303,6 +303,31 @@ def test_scan_finds_the_worst_pairs(monkeypatch):
         np.testing.assert_allclose(np.sort(np.abs(ratios - 1)), np.sort(changes)[-300:], rtol=1e-9)
 
 
+def test_scan_leaves_out_pairs_that_rounding_decides():
+    X = np.vstack([DIGITS[:90], DIGITS[:1]])
+    longest = X[0].argmax()
+    X[90, longest] = np.nextafter(X[90, longest], 100)
+    for Y, Z in ((X, X[:, :8]), (sparse.csr_array(X), X[:, :8])):
+        scan = _jl_scale.Scan.of(Y, Z, n_worst=91 * 45)
+        assert not ((scan.first == 0) & (scan.second == 90)).any()
+        assert scan.distortion == pytest.approx(max_distortion(X[:90], Z[:90]))
+    sample = _jl_scale.Scan.sample(X[[0, 90]], seed=0)
+    assert sample.first.size == 0
+
+
+@pytest.mark.parametrize("form", [np.asarray, sparse.csr_array])
+def test_many_points_are_kept_where_no_sampled_one_lies(small_scale, form):
+    """Some points alone have columns of their own, of which a sample's span would leave the map a random draw."""
+    X = np.zeros((200, 60))
+    X[:, :20] = np.random.RandomState(0).standard_normal((200, 20))
+    X[::5, 20:] = 6 * np.eye(40)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        embedding = DerandJLEmbedding(n_components=16, random_state=0).fit(form(X))
+    assert embedding.distortion_ < 0.4
+    assert embedding.distortion_ == pytest.approx(max_distortion(X, embedding.transform(X)), rel=1e-9)
+
+
 def test_max_pairs_looks_at_fewer_and_says_so():
     embedding = DerandJLEmbedding(n_components=8, max_pairs=1000, random_state=0).fit(DIGITS[:200])
     assert embedding.n_pairs_ == 45 * 44 // 2 <= 1000

@@ -83,6 +83,17 @@ def test_conforms(name, scale):
     assert_noise_is_a_block(problem, params)
 
 
+@pytest.mark.parametrize("make", [all_pairs, listed_pairs])
+def test_slope_is_the_gradient_of_the_log_moment(make):
+    problem = make().at(3.0)
+    maps = 0.5 * normal(15, seed=7).view(3, 5)
+    leaf = torch.cat([maps.flatten(), torch.zeros(1, dtype=F64)]).requires_grad_()
+    (gradient,) = torch.autograd.grad(problem.value(leaf) * problem.t**2, leaf)
+    value, slope = problem.slope(maps)
+    assert float(value) == pytest.approx(problem.log_moment(leaf))
+    torch.testing.assert_close(slope.flatten(), gradient[:-1])
+
+
 @pytest.mark.parametrize("name", ["student", "cut"])
 def test_initial_is_reproducible(name):
     assert_initial_is_reproducible(CASES[name][0]())

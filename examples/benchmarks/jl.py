@@ -192,6 +192,24 @@ def annealed(start):
     return method
 
 
+OURS = {"ours": None, "ours, 0.2 aside": 0.2}
+"""Shares of the points set aside."""
+
+
+def peers(draws):
+    """Return the other methods."""
+    table = {
+        "Gaussian": gaussian,
+        "sparse": very_sparse,
+        "PCA": principal,
+        "orthogonal": orthogonal,
+        "PCA + Gaussian": principal_and_gaussian,
+        "annealed": annealed(gaussian),
+        "annealed, PCA + G": annealed(principal_and_gaussian),
+    }
+    return table | {f"best of {draws}": best_of(draws)} if draws else table
+
+
 def measure(components, fitted, held, seconds):
     """Return the distortion of both halves and the CPU time."""
     return (
@@ -204,19 +222,8 @@ def measure(components, fitted, held, seconds):
 def run_row(name, n_fit, k, arguments, seed):
     """Return ``{method: (fitted, held out, CPU s)}`` and our estimator."""
     fitted, held = split(name, n_fit, arguments.data, seed)
-    peers = {
-        "Gaussian": gaussian,
-        "sparse": very_sparse,
-        "PCA": principal,
-        "orthogonal": orthogonal,
-        "PCA + Gaussian": principal_and_gaussian,
-        "annealed": annealed(gaussian),
-        "annealed, PCA + G": annealed(principal_and_gaussian),
-    }
-    if arguments.draws:
-        peers[f"best of {arguments.draws}"] = best_of(arguments.draws)
     results = {}
-    for peer, method in peers.items():
+    for peer, method in peers(arguments.draws).items():
         if not wanted(peer, arguments):
             continue
         start = time.process_time()
@@ -226,7 +233,7 @@ def run_row(name, n_fit, k, arguments, seed):
             components = rescaled(fitted, components)
         results[peer] = measure(components, fitted, held, seconds)
     bound, certified = np.inf, True
-    for ours, fraction in (("ours", None), ("ours, 0.2 aside", 0.2)):
+    for ours, fraction in OURS.items():
         if not wanted(ours, arguments):
             continue
         start = time.process_time()
@@ -253,13 +260,13 @@ def report(name, n_fit, k, splits, bound, certified):
     for method, (on_fitted, on_held, seconds) in means.items():
         error = f" +- {_standard_error(held[method]):.3f}" if len(splits) > 1 else ""
         print(f"    {method:<18} fitted {on_fitted:7.4f}   held out {on_held:7.3f}{error}   CPU {seconds:6.2f} s")
-    peers = {method: row for method, row in means.items() if not method.startswith("ours")}
-    best_fit = min(peers, key=lambda m: peers[m][0])
-    best_held = min(peers, key=lambda m: peers[m][1])
+    others = {method: row for method, row in means.items() if method not in OURS}
+    best_fit = min(others, key=lambda m: others[m][0])
+    best_held = min(others, key=lambda m: others[m][1])
     excess = held["ours, 0.2 aside"] - held[best_held]
     shown = {
-        "fitted": bool(means["ours"][0] <= peers[best_fit][0]),
-        "CPU": bool(means["ours"][2] <= peers[best_fit][2]),
+        "fitted": bool(means["ours"][0] <= others[best_fit][0]),
+        "CPU": bool(means["ours"][2] <= others[best_fit][2]),
         "held out": bool(excess.mean() <= 0),
     }
     words = ", ".join(f"{what}: {'at or below' if good else 'ABOVE'}" for what, good in shown.items())
@@ -328,6 +335,9 @@ def main():
     arguments = parser.parse_args()
     if not arguments.report and not arguments.data:
         parser.error("--data is required, except with --report")
+    known = [*peers(arguments.draws), *OURS]
+    if unknown := set(arguments.methods or ()).difference(known):
+        parser.error(f"--methods {sorted(unknown)}: choose from {known}")
     print("python examples/benchmarks/jl.py", *(Path(word).name for word in sys.argv[1:]))
     versions = ", ".join(
         f"{name} {importlib.metadata.version(name)}" for name in ("numpy", "scipy", "scikit-learn", "torch")

@@ -290,8 +290,11 @@ def main():
     names = list(models.MODELS) if arguments.only is None else arguments.only
     header()
     ours(1, 0, models.make(next(iter(models.MODELS)), 200, 5, seed=0))  # imports are nobody's CPU seconds
-    chosen = arguments.methods
-    table = {name: fit for name, fit in methods().items() if chosen is None or name in chosen}
+    table = methods()
+    if arguments.methods is not None:
+        if unknown := set(arguments.methods).difference(table):
+            parser.error(f"--methods {sorted(unknown)}: choose from {list(table)}")
+        table = {name: fit for name, fit in table.items() if name in arguments.methods}
     for n, d, cell in [(arguments.n, arguments.d, names), *arguments.cells]:
         compare(models, cell, n, d, arguments.seeds, table)
     if arguments.real:

@@ -17,6 +17,7 @@ from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_derand.estimators._base import DerandomizedEstimator, all_or_nothing
+from sklearn_derand.estimators._jl_bound import lower_bound
 from sklearn_derand.estimators._jl_dimension import choose_dimension, descend_at
 from sklearn_derand.estimators._jl_failures import check_possible, descend_failures
 from sklearn_derand.estimators._jl_path import SLACK
@@ -28,14 +29,6 @@ from sklearn_derand.estimators._magnitude import check_magnitude
 from sklearn_derand.estimators._memory import check_memory
 from sklearn_derand.estimators._ranks import check_alike, find_ranks
 from sklearn_derand.metrics._distortion import max_distortion_of_map
-
-POINT_WORK, PAIR_WORK, LEAST = 2e8, 1.2e8, 30
-"""Work that goes into the lower bound, in cubes of a matrix's order: weights of points, and of pairs where there is
-time for this many evaluations (fewer bring nothing), which there is up to 158 points. Nor do pairs weigh where points
-are fewer than that: several ascents end apart there, and none can be relied on to confirm another."""
-
-MOST, MOST_POINTS, FIRST = 120, 60, 20
-"""Evaluations that suffice: with weights of pairs, of points alone, and of points where so many with pairs follow."""
 
 
 class DerandJLEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DerandomizedEstimator):
@@ -322,7 +315,7 @@ class DerandJLEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Deran
     def _read_off(self, X, coordinates, descent):
         """Recompute the distortion from what the user holds, and publish the bounds and the certificate."""
         from sklearn_derand.engine import certify
-        from sklearn_derand.problems.distortion_bounds import distortion_lower_bound, gaussian_bound
+        from sklearn_derand.problems.distortion_bounds import gaussian_bound
 
         images, ranks = safe_sparse_dot(X, self.components_.T, dense_output=True), coordinates.ranks
         measure = max_distortion_of_map if ranks is None else partial(max_distortion_over_ranks, ranks=ranks)
@@ -343,17 +336,7 @@ class DerandJLEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Deran
             self._report(certificate, nothing, dict.fromkeys(("value", "gradient_norm", "noise", "t"), np.zeros(1)), 0)
             return
         self.distortion_bound_ = gaussian_bound(max(self.n_pairs_, 1), self.n_components_)[0]
-        distances = coordinates.squared_distances()
-        order = min(coordinates.points.shape) if ranks is None else coordinates.rank
-        in_time = min(int(PAIR_WORK / distances.shape[1] ** 3), MOST)
-        weigh_pairs = min(in_time, distances.shape[1]) >= LEAST
-        self.distortion_lower_bound_ = distortion_lower_bound(
-            *self._tensors(coordinates.points, distances),
-            self.n_components_,
-            int(np.clip(POINT_WORK / order**3, 3, FIRST if weigh_pairs and in_time == MOST else MOST_POINTS)),
-            ranks,
-            in_time if weigh_pairs else 0,
-        )
+        self.distortion_lower_bound_ = lower_bound(self._tensors, coordinates, self.n_components_)
         self.noise_ = descent.objective.noise(descent.params).item()
         solution = descent.solution
         self._report(solution.certificate, solution.params, descent.history(), descent.n_iter, solution.status)

@@ -23,7 +23,7 @@ from sklearn_derand.estimators._jl_failures import check_possible, descend_failu
 from sklearn_derand.estimators._jl_path import SLACK
 from sklearn_derand.estimators._jl_points import SpanCoordinates, rows_within_reach
 from sklearn_derand.estimators._jl_ranks import max_distortion_over_ranks, span_over_ranks
-from sklearn_derand.estimators._jl_scale import ANCHORS, DENSE_POINTS, ROUGH, SAMPLE_STEPS, refine
+from sklearn_derand.estimators._jl_scale import DENSE_POINTS, ROUGH, SAMPLE_STEPS, refine, sample_rows
 from sklearn_derand.estimators._jl_validation import map_for_new_points, splits
 from sklearn_derand.estimators._magnitude import check_magnitude
 from sklearn_derand.estimators._memory import check_memory
@@ -248,12 +248,12 @@ class DerandJLEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Deran
         if self.objective == "failure_probability":
             check_possible(self, fitted.shape[0], ranks.size)
         large = ranks.size == 1 and fitted.shape[0] > DENSE_POINTS
-        anchors = np.random.RandomState(sample).permutation(fitted.shape[0])[: ANCHORS if large else None]
-        spread = ranks.size > 1
-        sampled = fitted[np.sort(anchors)]
-        coordinates = (
-            span_over_ranks(fitted, ranks) if spread else SpanCoordinates.of(sampled, fitted if large else None)
-        )
+        if ranks.size > 1:
+            coordinates = span_over_ranks(fitted, ranks)
+        elif large:
+            coordinates = SpanCoordinates.of(fitted[sample_rows(fitted, sample)], among=fitted)
+        else:
+            coordinates = SpanCoordinates.of(fitted)
         self._warn_if_larger(coordinates)
         with self._task(X, y):
             run = partial(self._minimize, seed=engine)
@@ -265,7 +265,7 @@ class DerandJLEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Deran
             self.n_components_ = self._n_features_out = k
             rest = np.random.RandomState(outside).standard_normal((k, X.shape[1])) / np.sqrt(k)
             components = coordinates.outside(rest)
-            if large:
+            if large and descent is not None:
                 components = refine(run, fitted, coordinates, descent, components, self._tensors, self.max_iter, sample)
             elif descent is not None:
                 components = components + coordinates.to_features(descent.maps())

@@ -104,11 +104,8 @@ class SpanCoordinates:
 
     def lengths(self):
         """Return the norms of the columns of ``points``, or those of all points for a sample of them."""
-        return (
-            self.spread
-            if self.spread is not None
-            else np.sqrt(self._over_ranks((self.points * self.points).sum(axis=0)))
-        )
+        own = self._over_ranks((self.points * self.points).sum(axis=0))
+        return np.sqrt(own) if self.spread is None else self.spread
 
     def _over_ranks(self, share):
         return share if self.ranks is None else self.ranks.sum(share)

@@ -115,6 +115,31 @@ class Scan:
         return Scan(other.distortion, first[once], second[once], inverse[once])
 
 
+def sample_rows(X, seed):
+    """Draw ``ANCHORS`` rows, half of them others than the first drawn where all that were drawn equal it.
+
+    Parameters
+    ----------
+    X : {ndarray, csr} of shape (n, d)
+        All points.
+    seed : int
+        Of the draw.
+
+    Returns
+    -------
+    ndarray of int
+        Increasing.
+    """
+    order = np.random.RandomState(seed).permutation(X.shape[0])
+    chosen, norms = order[:ANCHORS], squared_norms(X)
+    first = slice(order[0], order[0] + 1)
+    others = order[(cross_distances(X, X[first], norms, norms[first])[:, 0] > 0)[order]]
+    if not np.isin(others, chosen).any():
+        kept = chosen[: len(chosen) - min(len(others), len(chosen) // 2)]
+        chosen = np.append(kept, others[: len(chosen) - len(kept)])
+    return np.sort(chosen)
+
+
 def _parts(i, j, n_features):
     n_parts = 1 + i.size * n_features // BLOCK
     return np.array_split(i, n_parts), np.array_split(j, n_parts)

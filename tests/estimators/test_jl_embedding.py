@@ -275,7 +275,7 @@ def test_points_set_aside_of_sparse_input():
 def small_scale(monkeypatch):
     """The path for many points, at a size that a test can afford."""
     monkeypatch.setattr(_jl_embedding, "DENSE_POINTS", 100)
-    monkeypatch.setattr(_jl_embedding, "ANCHORS", 60)
+    monkeypatch.setattr(_jl_scale, "ANCHORS", 60)
     monkeypatch.setattr(_jl_scale, "BLOCK", 5_000)
     monkeypatch.setattr(_jl_scale, "WORST", 1_000)
     monkeypatch.setattr(_jl_scale, "OTHERS", 1_000)
@@ -326,6 +326,17 @@ def test_many_points_are_kept_where_no_sampled_one_lies(small_scale, form):
         embedding = DerandJLEmbedding(n_components=16, random_state=0).fit(form(X))
     assert embedding.distortion_ < 0.4
     assert embedding.distortion_ == pytest.approx(max_distortion(X, embedding.transform(X)), rel=1e-9)
+
+
+@pytest.mark.parametrize("form", [np.asarray, sparse.csr_array])
+@pytest.mark.parametrize("n_components", [2, "auto"])
+def test_many_equal_points(small_scale, form, n_components):
+    equal = np.ones((150, 3))
+    assert DerandJLEmbedding(n_components, random_state=0).fit(form(equal)).distortion_ == 0
+    equal[77] = 2.0  # in no sample of a few but by design
+    embedding = DerandJLEmbedding(n_components, random_state=0).fit(form(equal))
+    assert embedding.distortion_ < 1e-6
+    assert embedding.certificate_.holds
 
 
 def test_max_pairs_looks_at_fewer_and_says_so():

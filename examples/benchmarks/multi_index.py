@@ -289,12 +289,12 @@ def main():
     module.loader.exec_module(models)
     names = list(models.MODELS) if arguments.only is None else arguments.only
     header()
-    ours(1, 0, models.make(next(iter(models.MODELS)), 200, 5, seed=0))  # imports are nobody's CPU seconds
     table = methods()
     if arguments.methods is not None:
         if unknown := set(arguments.methods).difference(table):
             parser.error(f"--methods {sorted(unknown)}: choose from {list(table)}")
         table = {name: fit for name, fit in table.items() if name in arguments.methods}
+    ours(1, 0, models.make(next(iter(models.MODELS)), 200, 5, seed=0))  # imports are nobody's CPU seconds
     for n, d, cell in [(arguments.n, arguments.d, names), *arguments.cells]:
         compare(models, cell, n, d, arguments.seeds, table)
     if arguments.real:

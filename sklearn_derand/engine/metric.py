@@ -100,7 +100,7 @@ def least_curvature(
             product, n, generator=generator, threshold=-curvature_tol, failure_probability=share,
             max_products=max_products, dense_limit=dense_limit, dtype=params.dtype, device=params.device,
         )  # fmt: skip
-    return least if least.method == "dense" else replace(least, failure_probability=failure_probability)
+    return least if metric is None else replace(least, failure_probability=failure_probability)
 
 
 def claim_in_metric(

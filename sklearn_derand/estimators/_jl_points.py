@@ -104,8 +104,9 @@ class SpanCoordinates:
 
     def lengths(self):
         """Return the norms of the columns of ``points``, or those of all points for a sample of them."""
-        own = self._over_ranks((self.points * self.points).sum(axis=0))
-        return np.sqrt(own) if self.spread is None else self.spread
+        if self.spread is not None:
+            return self.spread
+        return np.sqrt(self._over_ranks((self.points * self.points).sum(axis=0)))
 
     def _over_ranks(self, share):
         return share if self.ranks is None else self.ranks.sum(share)

@@ -29,8 +29,7 @@ ROUNDS, STEPS = 8, 50
 
 RAISE, SHARP = 2.0, 0.05
 """Factor between exponents, which are raised until ``(1/t) log F_t`` is the largest distortion of the list but for this
-share of it: slowly, for each scan finds pairs that ran wild. A large one from the start ends at half as much distortion
-again (measured on 5,000 images)."""
+share of it: slowly, for each scan finds pairs that ran wild."""
 
 LAST = 4.0
 """Factor to the exponent at which the list is certified."""

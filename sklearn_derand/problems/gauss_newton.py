@@ -71,7 +71,9 @@ class GaussNewtonFactor:
         return self._apply(step, lambda lower, v: torch.linalg.solve_triangular(lower.T, v, upper=True))
 
 
-def gauss_newton_factor(risk: StudentRisk, params: Tensor, damping: float, *, n_directions: int = 0):
+def gauss_newton_factor(
+    risk: StudentRisk, params: Tensor, damping: float, *, n_directions: int = 0
+) -> GaussNewtonFactor:
     """Factor the damped Gauss-Newton matrix at a point.
 
     Parameters
@@ -157,7 +159,9 @@ def gauss_newton_matrix(
     network, ranks = risk.network, risk.ranks or Ranks()
     indices, layers, _ = network.unpack(params.detach())
     directions = None
-    if indices is None and n_directions < network.n_inputs:
+    if indices is None and n_directions == 0:
+        directions = layers[0][:0]
+    elif indices is None and n_directions < network.n_inputs:
         directions = torch.linalg.svd(layers[0], full_matrices=False).Vh[:n_directions]
     chosen = some_rows(risk)
     weights = risk.weights[chosen] / ranks.sum(risk.weights[chosen].sum())

@@ -77,7 +77,7 @@ class ListedPairDistortion:
         return torch.logsumexp(torch.cat([plus, minus]), dim=0) / t**2
 
     def slope(self, maps: Tensor) -> tuple[float, Tensor]:
-        """Return ``log F_t`` of a map without noise, and its gradient: in half the time that ``value`` takes.
+        """Return ``log F_t`` without noise and its gradient in ``C``, without a graph.
 
         Parameters
         ----------

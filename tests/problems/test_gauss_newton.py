@@ -97,4 +97,6 @@ def test_there_is_no_metric_where_it_is_of_no_use():
     # Fewer rows than parameters and no penalty: singular but for the shift, which rounding swallows
     bare = dataclasses.replace(make_risk(n=20)[0], alpha=0.0, weight_decay=0.0)
     assert bare.metric(params, 1e-30) is None
-    assert not certify(bare, params, curvature_tol=1e-30).holds
+    certificate = certify(bare, params, curvature_tol=1e-30)
+    assert not certificate.holds
+    assert certificate.min_eigenvalue_bound <= certificate.min_eigenvalue < torch.inf

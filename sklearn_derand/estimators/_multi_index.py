@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import expit, ndtr
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, MultiOutputMixin, RegressorMixin, TransformerMixin
 from sklearn.callback import with_callbacks
 from sklearn.utils._param_validation import Interval, InvalidParameterError, StrOptions
@@ -22,8 +21,16 @@ from sklearn_derand.estimators._base import DerandomizedEstimator, all_or_nothin
 from sklearn_derand.estimators._ranks import check_alike, find_ranks
 from sklearn_derand.estimators._student_choice import choose, full_decay
 from sklearn_derand.estimators._student_data import StudentData, check_network_memory, check_rank, prepare_data
+from sklearn_derand.estimators._student_ensemble import as_one, student_ensemble
 from sklearn_derand.estimators._student_penalties import choose_penalties
-from sklearn_derand.estimators._student_readout import fix_gauge, hidden_widths, layers_of, user_layers
+from sklearn_derand.estimators._student_readout import (
+    ACTIVATIONS,
+    fix_gauge,
+    hidden_widths,
+    layers_of,
+    network_output,
+    user_layers,
+)
 from sklearn_derand.estimators._student_search import (
     StudentSpec,
     check_loss,
@@ -40,13 +47,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-ACTIVATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-    "tanh": np.tanh,
-    "gelu": lambda x: x * ndtr(x),
-    "softplus": lambda x: np.logaddexp(0.0, x),
-    "silu": lambda x: x * expit(x),
-    "smooth_relu": lambda x: np.logaddexp(0.0, 10.0 * x) / 10.0,
-}
 LOSSES = {"squared_error", "pseudo_huber", "log_cosh", "poisson"}
 
 DISCOVERY_ACTIVATION = "tanh"
@@ -94,7 +94,8 @@ class MultiIndexStudentRegressor(
     ----------
     n_components : int or "auto", default="auto"
         Number of indices k. "auto": the smallest k that predicts held-out rows within one standard error of the
-        best; all features where that is over half of them, or over a quarter and leave-one-out prefers all.
+        best; all features where that is over half of them, or over a quarter and leave-one-out prefers all: there is
+        no low-dimensional structure then, and the mean of four students predicts, each from a start of its own.
     hidden_layer_sizes : int or tuple of int, default=(32,)
         Widths of the hidden layers.
     activation : {"auto", "tanh", "gelu", "softplus", "silu", "smooth_relu"}, default="auto"
@@ -158,11 +159,11 @@ class MultiIndexStudentRegressor(
         Spectrum of the full student's average gradient outer product in whitened coordinates, decreasing,
         sum 1: a gap after the k-th entry speaks for k indices.
     coefs_, intercepts_ : list of ndarray
-        The student that predicts, in the units of X and y (as ``MLPRegressor``).
+        The student that predicts, in the units of X and y (as ``MLPRegressor``); of four, their units side by side.
     certificate_ : Certificate
-        Evidence for the student that predicts.
+        Evidence for the student that predicts; of four, for the sum of their risks, and so for each.
     certified_params_ : ndarray of shape (n_params,)
-        The point that it speaks of (whitened coordinates).
+        The point that it speaks of (whitened coordinates), student after student.
     discovery_coefs_, discovery_intercepts_ : list of ndarray
         The full student, on whitened inputs and scaled targets.
     discovery_certificate_ : Certificate
@@ -399,9 +400,11 @@ class MultiIndexStudentRegressor(
         risk = spec.risk(data, rank, penalty)
         if choice.refined_start is not None:
             start = min(start, choice.refined_start, key=lambda params: risk.value(params).item())
+        if isinstance(self.n_components, str) and rank is None and data.inputs.shape[1] > 1:
+            risk, start = student_ensemble(sample, spec, risk, start, seed, self.n_jobs)
         previous = getattr(self, "certified_params_", None) if self.warm_start else None
         alike = getattr(self, "activation_", None) == spec.activation
-        if previous is not None and alike and previous.shape == (risk.network.n_params,):
+        if previous is not None and alike and previous.shape == start.shape:
             from sklearn_derand.engine.tensors import as_tensor
 
             start = as_tensor(previous, spec.device)
@@ -435,18 +438,18 @@ class MultiIndexStudentRegressor(
         from sklearn_derand.problems.average_gradient import average_gradient_outer_product
         from sklearn_derand.problems.multi_index import stein_decomposition
 
+        student, params = as_one(risk, solution.params)
         self.mean_, self.alpha_, self.n_components_ = data.mean, choice.alpha, choice.n_components
-        self.refined_alpha_, self.weight_decay_ = risk.alpha, risk.weight_decay
+        self.refined_alpha_, self.weight_decay_ = student.alpha, student.weight_decay
         self.discovery_coefs_, self.discovery_intercepts_ = layers_of(full_risk.network, full.params)
         self.discovery_certificate_ = full.certificate
         stein = stein_decomposition(full_risk, full.params, as_tensor(directions, full.params.device))
         self.noise_, self.noise_bound_, self.stein_gap_ = stein.noise, stein.bound, stein.stein_gap
 
         self.__dict__.update(user_layers(data, risk, solution.params))
-        share = risk.data_risk(solution.params, risk.network.preactivations(solution.params, risk.inputs))
+        share = student.data_risk(params, student.network.preactivations(params, student.inputs))
         self.loss_ = float(data.ranks.sum(share))
-        agop = average_gradient_outer_product(risk.network, solution.params, risk.inputs, risk.weights)
-        agop = data.ranks.sum(agop)
+        agop = data.ranks.sum(average_gradient_outer_product(student.network, params, student.inputs, student.weights))
         gradient = data.whitening @ agop.cpu().numpy() @ data.whitening.T
         self.components_ = fix_gauge(directions @ data.whitening.T, gradient)
         self._n_features_out = self.n_components_
@@ -468,14 +471,11 @@ class MultiIndexStudentRegressor(
         """
         check_is_fitted(self)
         X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
-        activation = ACTIVATIONS[self.activation_]
-        hidden = X @ self.coefs_[0] + self.intercepts_[0]
-        for coef, intercept in zip(self.coefs_[1:], self.intercepts_[1:], strict=True):
-            hidden = activation(hidden) @ coef + intercept
+        output = network_output(X, self.coefs_, self.intercepts_, self.activation_)
         if self.loss == "poisson":
-            hidden = np.exp(hidden)
-        hidden = hidden.astype(X.dtype, copy=False)
-        return hidden[:, 0] if self._y_ndim == 1 else hidden
+            output = np.exp(output)
+        output = output.astype(X.dtype, copy=False)
+        return output[:, 0] if self._y_ndim == 1 else output
 
     def transform(self, X: ArrayLike) -> np.ndarray:
         """Project on the indices, ``(X - mean_) @ components_.T``.

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from numbers import Integral
 
 import numpy as np
+from scipy.special import expit, ndtr
 
 from sklearn_derand.estimators._student_data import StudentData
+from sklearn_derand.estimators._student_ensemble import as_one
 from sklearn_derand.estimators._student_search import orthonormal_rows
+
+ACTIVATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "tanh": np.tanh,
+    "gelu": lambda x: x * ndtr(x),
+    "softplus": lambda x: np.logaddexp(0.0, x),
+    "silu": lambda x: x * expit(x),
+    "smooth_relu": lambda x: np.logaddexp(0.0, 10.0 * x) / 10.0,
+}
 
 
 def hidden_widths(hidden_layer_sizes) -> tuple[int, ...]:
@@ -74,11 +85,35 @@ def user_layers(data: StudentData, risk, params) -> dict[str, object]:
     dict
         ``coefs_`` and ``intercepts_`` as in ``MLPRegressor``, and ``activation_``.
     """
+    risk, params = as_one(risk, params)
     coefs, intercepts = layers_of(risk.network, params)
     coefs[0] = data.whitening @ coefs[0]
     intercepts[0] = intercepts[0] - data.mean @ coefs[0]
     coefs[-1], intercepts[-1] = coefs[-1] * data.scale, intercepts[-1] * data.scale + data.shift
     return {"coefs_": coefs, "intercepts_": intercepts, "activation_": risk.network.activation}
+
+
+def network_output(X: np.ndarray, coefs, intercepts, activation: str) -> np.ndarray:
+    """Evaluate a student as it was published.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, n_features)
+        Inputs.
+    coefs, intercepts : list of ndarray
+        Its layers.
+    activation : str
+        A key of ``ACTIVATIONS``.
+
+    Returns
+    -------
+    ndarray of shape (n_samples, n_outputs)
+        The output of the last layer.
+    """
+    hidden = X @ coefs[0] + intercepts[0]
+    for coef, intercept in zip(coefs[1:], intercepts[1:], strict=True):
+        hidden = ACTIVATIONS[activation](hidden) @ coef + intercept
+    return hidden
 
 
 def fix_gauge(span: np.ndarray, gradient: np.ndarray) -> np.ndarray:

@@ -18,7 +18,7 @@ def student_solver(name: str, risk, whole: bool = False):
     ----------
     name : str
         The estimator's parameter.
-    risk : StudentRisk
+    risk : StudentRisk or StudentEnsembleRisk
         The objective; the shape of its network decides the order of the matrix.
     whole : bool
         Keep a free first layer in the matrix where that is small: for descents from a student that is nearly there.
@@ -31,15 +31,18 @@ def student_solver(name: str, risk, whole: bool = False):
     from sklearn_derand.engine import MetricLBFGS, VariableProjection
     from sklearn_derand.problems.gauss_newton import MAX_ORDER, gauss_newton_factor, matrix_order
     from sklearn_derand.problems.reduced_risk import ReducedRisk, is_separable
+    from sklearn_derand.problems.student_ensemble import StudentEnsembleRisk
 
-    network = risk.network
+    several = isinstance(risk, StudentEnsembleRisk)
+    network = risk.risk.network if several else risk.network
     if name != "lbfgs" or matrix_order(network) > MAX_ORDER:
         return name
     factored = network.rank is None and not (whole and network.n_params <= MAX_ORDER)
     damping = DAMPING["full" if factored else "refined"]
     kept = 0 if factored else network.n_inputs
-    on_all = MetricLBFGS(partial(gauss_newton_factor, risk, damping=damping, n_directions=kept))
-    if not is_separable(risk):
+    factor = risk.factor if several else partial(gauss_newton_factor, risk)
+    on_all = MetricLBFGS(partial(factor, damping=damping, n_directions=kept))
+    if several or not is_separable(risk):
         return on_all
     reduced = ReducedRisk(risk)
     metric = partial(reduced.metric, damping=damping, n_directions=kept)

@@ -19,8 +19,9 @@ ALLOWED_FAILURE = 2e-6
 
 
 def certificate_claims(
-    certificate, value, slopes, params, published, *, terms=1.0, cost=1, hessian_of=None, noise=0.0, accuracy=0.0
-):
+    certificate, value, slopes, params, published, *, terms=1.0, cost=1, hessian_of=None, noise=0.0, accuracy=0.0,
+    n_members=1,
+):  # fmt: skip
     """Check a certificate: gradient by differences of ``value``, Hessian by those of ``slopes``; they must agree.
 
     Parameters
@@ -39,16 +40,20 @@ def certificate_claims(
         Numbers touched by one value.
     hessian_of : callable or None, default=None
         ``Hessian in params -> Hessian in all certified parameters``, where ``value`` leaves out some.
-
     noise : float, default=0.0
         Norm of the noise, where the objective names it.
     accuracy : float, default=0.0
         Relative accuracy of what the objective is made of.
+    n_members : int, default=1
+        The certified function is the sum of ``value`` over so many equal parts of ``params``.
 
     Returns
     -------
     list of Claim
     """
+    members, slopes_of_one = np.split(params, n_members), slopes
+    if n_members > 1:
+        value, slopes, cost = _sum_of(value, n_members), _stack_of(slopes, n_members), n_members * cost
     here = value(params)
     scale = max(1.0, abs(here), terms)
     accuracy = accuracy * scale
@@ -59,7 +64,7 @@ def certificate_claims(
         equal("certificate_.params_norm", certificate.params_norm, np.linalg.norm(published)),
         _probability_claim(certificate),
         *_gradient_claims(certificate, value, slopes, params, scale, cost, accuracy),
-        *_curvature_claims(certificate, slopes, params, scale + 1e6 * accuracy, cost, hessian_of),
+        *_curvature_claims(certificate, slopes_of_one, members, scale + 1e6 * accuracy, cost, hessian_of),
     ]
     if np.isfinite(certificate.noise_norm):
         claims.append(equal("certificate_.noise_norm", certificate.noise_norm, noise))
@@ -68,6 +73,14 @@ def certificate_claims(
         slack = 1e-12 * scale + abs(here - certificate.value) * same
         claims.append(at_most("value <= initial value", here, certificate.initial_value, slack=slack))
     return claims
+
+
+def _sum_of(value, n_members):
+    return lambda params: sum(value(member) for member in np.split(params, n_members))
+
+
+def _stack_of(slopes, n_members):
+    return lambda params: np.concatenate([slopes(member) for member in np.split(params, n_members)])
 
 
 def asked_claims(certificate, tol, curvature_tol) -> list[Claim]:
@@ -112,13 +125,13 @@ def _gradient_claims(certificate, value, slopes, params, scale, cost, accuracy) 
     ]
 
 
-def _curvature_claims(certificate, slopes, params, scale, cost, hessian_of) -> list[Claim]:
-    name = "least curvature >= bound"
-    if params.size > HESSIAN_LIMIT or 24 * params.size * cost > WORK_LIMIT:
-        return [skipped(name, certificate.min_eigenvalue_bound, f"{params.size} parameters, limit {HESSIAN_LIMIT}")]
-    matrix = hessian(slopes, params)
-    eigenvalues = np.linalg.eigvalsh(matrix if hessian_of is None else hessian_of(matrix))
-    least, slack = eigenvalues[0], 1e-5 * max(scale, np.abs(eigenvalues).max())
+def _curvature_claims(certificate, slopes, members, scale, cost, hessian_of) -> list[Claim]:
+    name, size = "least curvature >= bound", members[0].size
+    if size > HESSIAN_LIMIT or 24 * size * cost > WORK_LIMIT:
+        return [skipped(name, certificate.min_eigenvalue_bound, f"{size} parameters, limit {HESSIAN_LIMIT}")]
+    matrices = [hessian(slopes, member) for member in members]
+    eigenvalues = np.linalg.eigvalsh(matrices if hessian_of is None else [hessian_of(matrix) for matrix in matrices])
+    least, slack = eigenvalues.min(), 1e-5 * max(scale, np.abs(eigenvalues).max())
     claims = [
         at_most(name, certificate.min_eigenvalue_bound, least, slack=slack),
         at_least("least curvature <= estimate", certificate.min_eigenvalue, least, slack=slack),

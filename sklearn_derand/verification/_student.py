@@ -7,6 +7,7 @@ import numpy as np
 from sklearn_derand.verification._certificate import asked_claims, certificate_claims, history_claim
 from sklearn_derand.verification._claims import Claim, at_most, equal, skipped
 from sklearn_derand.verification._perceptron import Perceptron, losses_of
+from sklearn_derand.verification._student_ensemble import n_members, side_by_side
 
 DISCOVERY_TOL, FULL_DECAY = 1e-2, 1e-4
 """Gradient norm asked of the full student, whose negative curvature may be alpha; and its least weight decay."""
@@ -130,7 +131,8 @@ def _prediction_claims(estimator, sample) -> list[Claim]:
 def _departure(estimator, sample) -> float:
     """Bring the certified network into the units of X and y; return the largest relative difference of an array."""
     _, _, layers = _network(estimator, sample).flat_objective(*_layout(estimator, sample))
-    _, _, coefs, intercepts = layers(np.asarray(estimator.certified_params_))
+    members = np.split(np.asarray(estimator.certified_params_), n_members(estimator))
+    coefs, intercepts = side_by_side([layers(member)[2:] for member in members])
     coefs[0] = sample.whitening @ coefs[0]
     shifts = sample.mean @ coefs[0]
     intercepts[0] = intercepts[0] - shifts
@@ -182,7 +184,7 @@ def _rank(estimator, sample):
 
 
 def _layout(estimator, sample):
-    sizes = [coef.shape[1] for coef in estimator.coefs_]
+    sizes = [coef.shape[1] // n_members(estimator) for coef in estimator.coefs_[:-1]] + [estimator.coefs_[-1].shape[1]]
     penalties = (estimator.refined_alpha_, estimator.weight_decay_)
     return _rank(estimator, sample), sizes, penalties, estimator.train_bias
 
@@ -197,8 +199,15 @@ def _certificate(estimator, sample) -> list[Claim]:
     return [
         *asked_claims(certificate, tol, asked),
         *certificate_claims(
-            certificate, value, gradient, point, point, cost=network.cost(estimator.coefs_), accuracy=sample.accuracy
-        ),
+            certificate,
+            value,
+            gradient,
+            point,
+            point,
+            cost=network.cost(estimator.coefs_),
+            accuracy=sample.accuracy,
+            n_members=n_members(estimator),
+        ),  # fmt: skip
         history_claim(estimator.history_, **ends),
     ]
 

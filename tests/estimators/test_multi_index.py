@@ -17,9 +17,9 @@ from sklearn_derand.datasets import make_multi_index
 from sklearn_derand.engine import certify
 from sklearn_derand.engine.tensors import as_tensor
 from sklearn_derand.estimators import MultiIndexStudentRegressor, _student_penalties
-from sklearn_derand.estimators._multi_index import ACTIVATIONS
 from sklearn_derand.estimators._student_choice import ALPHAS
 from sklearn_derand.estimators._student_data import prepare_data
+from sklearn_derand.estimators._student_readout import ACTIVATIONS
 from sklearn_derand.estimators._student_search import descend_briefly
 from sklearn_derand.metrics import subspace_distance
 from sklearn_derand.problems import student_network

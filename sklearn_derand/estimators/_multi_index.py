@@ -22,13 +22,14 @@ from sklearn_derand.estimators._ranks import check_alike, find_ranks
 from sklearn_derand.estimators._student_choice import choose, full_decay
 from sklearn_derand.estimators._student_data import StudentData, check_network_memory, check_rank, prepare_data
 from sklearn_derand.estimators._student_ensemble import as_one, student_ensemble
-from sklearn_derand.estimators._student_penalties import choose_penalties
+from sklearn_derand.estimators._student_penalties import settle
 from sklearn_derand.estimators._student_readout import (
     ACTIVATIONS,
     fix_gauge,
     hidden_widths,
     layers_of,
     network_output,
+    packed,
     user_layers,
 )
 from sklearn_derand.estimators._student_search import (
@@ -327,8 +328,9 @@ class MultiIndexStudentRegressor(
         directions = vectors[: choice.n_components]
         risk, solution = full_risk, full
         if self.refine:
-            risk, solution = self._refine(data, sample, spec, choice, full_risk, full, directions, seeds[-2])
-            if choice.n_components < n_features:
+            rank, risk, solution = self._refine(data, sample, spec, choice, full_risk, full, directions, seeds[-2])
+            choice, directions = replace(choice, n_components=rank or n_features), vectors
+            if rank is not None:
                 directions = orthonormal_rows(risk.network.unpack(solution.params)[0].cpu().numpy())
         self._read_off(data, choice, full_risk, full, risk, solution, directions)
 
@@ -377,7 +379,8 @@ class MultiIndexStudentRegressor(
             "curvature_tol": DISCOVERY_CURVATURE * risk.alpha,
             "batch_size": self.batch_size if risk.ranks.size == 1 else None,
         }
-        previous = self._previous("discovery_", risk.network)
+        again = self.warm_start and hasattr(self, "discovery_coefs_")
+        previous = packed(risk.network, self.discovery_coefs_, self.discovery_intercepts_) if again else None
         starts = [previous.to(spec.device)] if previous is not None else [start] + [None] * (len(seeds) - 1)
         alone = len(starts) == 1 or risk.ranks.size > 1  # ranks keep in step only in one process each
         solutions = Parallel(n_jobs=1 if alone else self.n_jobs)(
@@ -390,17 +393,21 @@ class MultiIndexStudentRegressor(
         """Student of rank k from the leading directions, or from where the last fit ended."""
         rank = choice.n_components if choice.n_components < data.inputs.shape[1] else None
         start, penalty, decay = full.params, choice.refined_alpha, choice.refined_decay
+        several = isinstance(self.n_components, str) and data.inputs.shape[1] > 1
         if rank is not None:
             start = refinement_start(full_risk.network, start, spec.network(data, rank), directions)
         if penalty is None:
             given, free = unless_auto(self.weight_decay, float), self.activation == "auto"
-            penalty, spec, start = choose_penalties(sample, spec, rank, start, given, free, seed)
+            rank, found = settle(
+                sample, spec, rank, start, full.params, weight_decay=given, free=free, open_rank=several, seed=seed
+            )
+            penalty, spec, start = found.penalty, found.spec, found.params
         else:
             spec = replace(spec, weight_decay=decay)
         risk = spec.risk(data, rank, penalty)
         if choice.refined_start is not None:
             start = min(start, choice.refined_start, key=lambda params: risk.value(params).item())
-        if isinstance(self.n_components, str) and rank is None and data.inputs.shape[1] > 1:
+        if several and rank is None:
             risk, start = student_ensemble(sample, spec, risk, start, seed, self.n_jobs)
         previous = getattr(self, "certified_params_", None) if self.warm_start else None
         alike = getattr(self, "activation_", None) == spec.activation
@@ -416,21 +423,7 @@ class MultiIndexStudentRegressor(
             solver=student_solver(self.solver, risk, whole=True),
             curvature_tol=min(self.curvature_tol, choice.alpha),
         )
-        return risk, solution
-
-    def _previous(self, prefix, network):
-        """Flat parameters of the last fit, where ``warm_start`` asks for them and they fit this network."""
-        if not self.warm_start or not hasattr(self, f"{prefix}coefs_"):
-            return None
-        from sklearn_derand.engine.tensors import as_tensor
-
-        weights = [as_tensor(coef.T) for coef in getattr(self, f"{prefix}coefs_")]
-        biases = [as_tensor(intercept) for intercept in getattr(self, f"{prefix}intercepts_")]
-        shapes = [tuple(weight.shape) for weight in weights]
-        sizes = [network.n_inputs, *network.hidden_layer_sizes, network.n_outputs]
-        if shapes != list(zip(sizes[1:], sizes[:-1], strict=True)):
-            return None
-        return network.pack(None, weights, biases)
+        return rank, risk, solution
 
     def _read_off(self, data, choice, full_risk, full, risk, solution, directions) -> None:
         """Publish the networks in the user's units, the directions with their gauge fixed, and the evidence."""

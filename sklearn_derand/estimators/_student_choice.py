@@ -166,7 +166,7 @@ def choose(
 
     if n_components is None:
         pair = refinement_penalty(penalty, n_samples), fixed_decay
-        n_components = choose_rank(split, restricted, full, full_losses, pair, weight_decay, rough=alpha is None)
+        n_components = choose_rank(split, restricted, full_losses, pair, weight_decay, rough=alpha is None)
     rank = n_components if n_components < n_features else None
     if alpha is not None or not refine:
         return Choice(n_components, penalty, refinement_penalty(penalty, n_samples), fixed_decay, full)

@@ -30,6 +30,9 @@ steep path is tried too. On the strength of concrete, all eight inputs, two sets
 a mean squared error of .087 of the variance (.094 with a decay of 3e-4; the supple path's first step .104); on links of
 few indices it finds students as good as the supple path's. It costs seconds (kin8nm: 17 a fit in place of 11)."""
 
+ALL = 0.95
+"""Share of the leave-one-out loss of many indices that all features must leave, to be kept in their place."""
+
 ROUGH = 0.95
 """What the steep path must leave of the loss at the end of the others: in noise a little less may be luck."""
 
@@ -92,7 +95,7 @@ class Found(NamedTuple):
 
 def choose_penalties(
     data: StudentData, spec: StudentSpec, rank: int | None, start, weight_decay: float | None, free: bool, seed: int
-) -> tuple[float, StudentSpec, object]:
+) -> Found:
     """Descend along pairs of penalties, each from the last, and keep the best approximate leave-one-out loss.
 
     Parameters
@@ -114,12 +117,8 @@ def choose_penalties(
 
     Returns
     -------
-    penalty : float
-        First-layer penalty.
-    spec : StudentSpec
-        With the weight decay and the activation.
-    params : Tensor
-        Where the final descent may begin.
+    Found
+        Its spec has the weight decay and the activation; the final descent may begin at its parameters.
     """
     supple, steep, jumps, stiff = (with_decay(path, weight_decay) for path in (SUPPLE, STEEP, JUMPS, STIFF))
 
@@ -152,19 +151,37 @@ def choose_penalties(
         # From the start again: what a supple student has fitted to noise a stiff one does not give back
         firm = attempt(stiff[0], first.spec.activation, start)
         best = follow(firm, stiff[1:]) if firm.loss < first.loss else first
-    return best.penalty, best.spec, best.params
+    return best
 
 
-def rough_loss(
-    data: StudentData, spec: StudentSpec, rank: int | None, start, weight_decay: float | None, seed: int
-) -> float:
-    """Least leave-one-out loss on the way to steep units: tells whether all features are worth more than k indices."""
-    losses = []
-    for penalty, decay in with_decay((SUPPLE[0], *STEEP), weight_decay):
-        found = _descend(data, replace(spec, weight_decay=decay), rank, penalty, start, seed, STEPS)
-        losses.append(found.loss)
-        start = found.params
-    return min(losses)
+def settle(
+    data: StudentData, spec: StudentSpec, rank: int | None, start, full, *, weight_decay, free, open_rank, seed
+) -> tuple[int | None, Found]:
+    """Choose the penalties, and all features in place of many indices where these leave clearly less.
+
+    Parameters
+    ----------
+    data, spec, rank, start, weight_decay, free, seed
+        As in ``choose_penalties``.
+    full : Tensor
+        The full student.
+    open_rank : bool
+        Whether ``rank`` was chosen, so that it may be given up.
+
+    Returns
+    -------
+    rank : int or None
+        None for all features.
+    found : Found
+        The student.
+    """
+    found = choose_penalties(data, spec, rank, start, weight_decay, free, seed)
+    n_features = data.inputs.shape[1]
+    if rank is None or not (open_rank and are_many(rank, n_features) and has_leave_one_out(spec, data, None)):
+        return rank, found
+    # The rows set aside for the choice of the number were few: leave-one-out sees more
+    every = choose_penalties(data, spec, None, full, weight_decay, free, seed)
+    return (None, every) if every.loss < ALL * found.loss else (rank, found)
 
 
 def _descend(data, spec, rank, penalty, start, seed, steps) -> Found:

@@ -9,17 +9,12 @@ from typing import NamedTuple
 import numpy as np
 
 from sklearn_derand.estimators._student_held_out import PATIENCE, HeldOut
-from sklearn_derand.estimators._student_penalties import are_many, has_leave_one_out, rough_loss, with_decay
+from sklearn_derand.estimators._student_penalties import are_many, with_decay
 from sklearn_derand.estimators._student_search import restrict
 
 RANK_PATIENCE = 3
 """Numbers of indices without improvement after which no larger one is tried: a student of two spare ones found what one
 of none had missed (measured)."""
-
-ALL = 0.95
-"""Share of the leave-one-out loss of the chosen number of indices that all features must leave, to be kept where that
-number is more than a quarter of them. On concrete they leave .77 to .94 of that of 3 or 4, on links of 2 or 3 indices
-in 4 to 8 features 1.01 to 1.31 in 14 of 15 draws (measured; in the last the right student was trapped)."""
 
 ROUGH_PAIR = (1e-4, 3e-4)
 """First-layer penalty and weight decay at which the number of indices is looked for once more where it may be large. A
@@ -35,7 +30,7 @@ class Candidate(NamedTuple):
     params: object
 
 
-def choose_rank(split: HeldOut, restricted, full, full_losses, pair, weight_decay: float | None, *, rough: bool) -> int:
+def choose_rank(split: HeldOut, restricted, full_losses, pair, weight_decay: float | None, *, rough: bool) -> int:
     """Choose the number of indices.
 
     Parameters
@@ -44,10 +39,8 @@ def choose_rank(split: HeldOut, restricted, full, full_losses, pair, weight_deca
         Rows set aside.
     restricted : callable
         From a number of indices to a start of that rank.
-    full : Tensor
-        The full student.
     full_losses : ndarray
-        Its losses on the rows set aside.
+        Losses of the full student on the rows set aside.
     pair : tuple of float
         First-layer penalty and weight decay of the candidates.
     weight_decay : float or None
@@ -72,8 +65,7 @@ def choose_rank(split: HeldOut, restricted, full, full_losses, pair, weight_deca
     chosen = _pruned(split, found, pair, full_losses)
     if chosen > min(len(found), n_features / 2):
         return n_features
-    everything = rough and _are_all(split, restricted(chosen), chosen, full, weight_decay)
-    return n_features if everything else chosen
+    return chosen
 
 
 def _candidates(split: HeldOut, restricted, pair, patience: int) -> list[Candidate]:
@@ -111,16 +103,3 @@ def _pruned(split: HeldOut, found: list[Candidate], pair, full_losses) -> int:
         if chosen == before:
             break
     return chosen
-
-
-def _are_all(split: HeldOut, start, n_components: int, full, weight_decay: float | None) -> bool:
-    """Whether all features predict clearly better than many indices, by leave-one-out: it sees more rows."""
-    data, spec = split.fitted, split.spec
-    if not are_many(n_components, data.inputs.shape[1]) or not has_leave_one_out(spec, data, None):
-        return False
-    start = start(spec.network(data, n_components))
-    some, every = (
-        rough_loss(data, spec, rank, student, weight_decay, split.seed)
-        for rank, student in ((n_components, start), (None, full))
-    )
-    return every < ALL * some

@@ -68,6 +68,29 @@ def layers_of(network, params) -> tuple[list[np.ndarray], list[np.ndarray]]:
     return [w.T.cpu().numpy().copy() for w in weights], [b.cpu().numpy().copy() for b in biases]
 
 
+def packed(network, coefs, intercepts):
+    """Return the parameters of a network without a rank: the inverse of `layers_of`.
+
+    Parameters
+    ----------
+    network : StudentNetwork
+        The student.
+    coefs, intercepts : list of ndarray
+        Its layers, perhaps of another shape.
+
+    Returns
+    -------
+    Tensor or None
+        None where the shapes are not the network's.
+    """
+    from sklearn_derand.engine.tensors import as_tensor
+
+    sizes = [network.n_inputs, *network.hidden_layer_sizes, network.n_outputs]
+    if [coef.shape for coef in coefs] != list(zip(sizes[:-1], sizes[1:], strict=True)):
+        return None
+    return network.pack(None, [as_tensor(coef.T) for coef in coefs], [as_tensor(bias) for bias in intercepts])
+
+
 def user_layers(data: StudentData, risk, params) -> dict[str, object]:
     """Return what ``predict`` needs, weights and biases in the units of the user's inputs and targets.
 

@@ -358,6 +358,34 @@ def test_all_directions_are_kept_where_most_matter():
     assert MultiIndexStudentRegressor(alpha=0.03, random_state=0).fit(X, y).n_components_ == 4
 
 
+@pytest.fixture(scope="module")
+def unstructured():
+    X, y = make_multi_index(120, 3, 3, link="additive", noise=0.1, random_state=0)
+    return X, y, MultiIndexStudentRegressor(hidden_layer_sizes=(8,), alpha=0.01, random_state=0).fit(X, y)
+
+
+def test_without_structure_the_mean_of_four_certified_students_predicts(unstructured):
+    X, y, fitted = unstructured
+    assert fitted.n_components_ == 3 and fitted.certificate_.holds
+    assert fitted.coefs_[0].shape == (3, 4 * 8) and fitted.coefs_[1].shape == (4 * 8, 1)
+    assert fitted.certified_params_.size == fitted.certificate_.n_params == 4 * (3 * 8 + 8 + 8 + 1)
+    hidden = np.tanh(X @ fitted.coefs_[0] + fitted.intercepts_[0]).reshape(len(X), 4, 8)
+    # All have the mean of their intercepts here, which leaves their mean as it is
+    outputs = 4 * np.einsum("nmh,mh->nm", hidden, fitted.coefs_[1].reshape(4, 8)) + fitted.intercepts_[1]
+    np.testing.assert_allclose(outputs.mean(axis=1), fitted.predict(X), atol=1e-10)
+    assert (np.std(outputs - outputs.mean(axis=0), axis=1) > 0).all()  # four, not one four times
+    assert MultiIndexStudentRegressor(3, alpha=0.01, random_state=0).fit(X, y).coefs_[0].shape == (3, 32)
+
+
+def test_several_students_do_not_depend_on_processes_and_start_warm(unstructured):
+    X, y, fitted = unstructured
+    spread = clone(fitted).set_params(n_jobs=2, warm_start=True).fit(X, y)
+    np.testing.assert_array_equal(spread.certified_params_, fitted.certified_params_)
+    warm = spread.fit(X, y)
+    np.testing.assert_array_equal(warm.certified_params_, fitted.certified_params_)
+    assert warm.history_["value"].size == 1
+
+
 def test_a_rough_function_of_all_inputs_has_steep_units():
     def link(Z):
         return np.sign(Z[:, 0] * Z[:, 1]) + np.abs(Z[:, 2] - Z[:, 3])

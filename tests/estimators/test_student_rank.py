@@ -6,8 +6,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from sklearn_derand.estimators import _student_rank
+from sklearn_derand.estimators import _student_penalties
 from sklearn_derand.estimators._student_held_out import PATIENCE, HeldOut
+from sklearn_derand.estimators._student_penalties import Found, settle
 from sklearn_derand.estimators._student_rank import RANK_PATIENCE, choose_rank
 
 
@@ -32,11 +33,11 @@ class WrittenDown:
         losses = np.array([row[0] for row in table])
         return int(np.argmax(losses <= losses.min() + 0.01))
 
-    def choose(self, full_loss, *, rough=False):
+    def choose(self, full_loss):
         def start(rank):
             return lambda network: rank
 
-        return choose_rank(self, start, None, np.array([full_loss]), (1e-3, 1e-4), None, rough=rough)
+        return choose_rank(self, start, np.array([full_loss]), (1e-3, 1e-4), None, rough=False)
 
 
 LOSSES = {1: 0.35, 2: 0.21, 3: 0.23, 4: 0.24, 5: 0.08, 6: 0.28, 7: 0.3, 8: 0.3, 9: 0.3}
@@ -60,17 +61,24 @@ def test_all_features_where_the_full_student_wins():
     assert split.choose(0.1) == 20
 
 
-@pytest.mark.parametrize("share, n_components", [(0.94, 8), (0.96, 3)])
-def test_all_features_where_leave_one_out_is_clearly_smaller(share, n_components, monkeypatch):
-    def rough_loss(data, spec, rank, start, weight_decay, seed):
-        return share if rank is None else 1.0
+@pytest.mark.parametrize("share, kept", [(0.94, None), (0.96, 3)])
+def test_all_features_where_leave_one_out_is_clearly_smaller(share, kept, monkeypatch):
+    def written_down(data, spec, rank, start, weight_decay, free, seed):
+        return Found(share if rank is None else 1.0, 1e-3, spec, start)
 
-    monkeypatch.setattr(_student_rank, "rough_loss", rough_loss)
-    monkeypatch.setattr(_student_rank, "has_leave_one_out", lambda *_: True)
-    losses = {1: 0.5, 2: 0.3} | dict.fromkeys(range(3, 9), 0.1)
-    split = WrittenDown(8, losses, {2: 0.3})
-    assert split.choose(0.3, rough=True) == n_components
-    assert split.choose(0.3, rough=False) == 3
+    monkeypatch.setattr(_student_penalties, "choose_penalties", written_down)
+    monkeypatch.setattr(_student_penalties, "has_leave_one_out", lambda *_: True)
+
+    def rank_of(n_features, **changes):
+        asked = {"weight_decay": None, "free": True, "open_rank": True, "seed": 0} | changes
+        data = SimpleNamespace(inputs=np.zeros((0, n_features)))
+        rank, found = settle(data, None, 3, "of three", "of all", **asked)
+        assert found.params == ("of three" if rank else "of all")
+        return rank
+
+    assert rank_of(8) == kept
+    assert rank_of(8, open_rank=False) == 3
+    assert rank_of(12) == 3  # a quarter of the features is not many
 
 
 def test_a_path_goes_on_past_one_penalty_without_improvement(monkeypatch):

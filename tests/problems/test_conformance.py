@@ -11,6 +11,7 @@ from sklearn_derand.problems.listed_pairs import ListedPairDistortion
 from sklearn_derand.problems.losses import squared_error
 from sklearn_derand.problems.max_cut import ExpectedCut
 from sklearn_derand.problems.multi_index import StudentRisk
+from sklearn_derand.problems.student_ensemble import StudentEnsembleRisk
 from sklearn_derand.problems.student_network import StudentNetwork
 
 from .conformance import (
@@ -64,8 +65,13 @@ def cut():
     return ExpectedCut(torch.tensor(rows), torch.tensor(cols), weights, n_nodes=6, rank=3, smoothing=0.3, penalty=0.05)
 
 
+def several_students():
+    return StudentEnsembleRisk(student(), 3)
+
+
 CASES = {
     "student": (student, lambda problem: problem.network.n_params),
+    "several students": (several_students, lambda problem: 3 * problem.risk.network.n_params),
     "all pairs": (all_pairs, lambda problem: 3 * 5 + 1),
     "listed pairs": (listed_pairs, lambda problem: 3 * 5 + 1),
     "failure probability": (probability, lambda problem: 3 * 5 + 1),

@@ -165,6 +165,44 @@ def test_every_published_number_is_checked(name, request):
     assert checked > 40
 
 
+@pytest.fixture(scope="module")
+def additive():
+    return make_multi_index(60, 3, 3, link="additive", noise=0.1, random_state=0)
+
+
+@pytest.fixture(scope="module")
+def students(additive):
+    """Four of all features, whose mean predicts."""
+    fitted = MultiIndexStudentRegressor(hidden_layer_sizes=(2,), alpha=0.01, random_state=0).fit(*additive)
+    assert fitted.coefs_[0].shape == (3, 4 * 2)
+    return fitted
+
+
+def test_four_honest_students_hold_and_everything_was_checked(students, additive):
+    verification = verify(students, *additive)
+    assert verification.holds, str(verification)
+    assert len(_checked(verification)) == len(verification.claims)
+
+
+def test_a_change_in_any_of_four_students_is_refuted(students, additive):
+    size = students.certified_params_.size // 4
+    for member in range(4):
+        moved, coefs = students.certified_params_.copy(), [coef.copy() for coef in students.coefs_]
+        moved[member * size + 1] += 1e-3
+        coefs[1][2 * member] += 1e-3
+        for name, new in (("certified_params_", moved), ("coefs_", coefs)):
+            refuted = _refuted(verify(_tampered(students, name, lambda _, new=new: new), *additive))
+            assert "coefs_ and intercepts_ are the certified" in refuted
+
+
+@pytest.mark.parametrize(
+    "name, change", [("value", 0.1), ("gradient_norm", 0.1), ("min_eigenvalue", -0.1), ("min_eigenvalue_bound", 0.1)]
+)
+def test_a_false_number_of_four_students_is_refuted(students, additive, name, change):
+    twin = _tampered(students, "certificate_", lambda c: replace(c, **{name: getattr(c, name) + change}))
+    assert not verify(twin, *additive).holds
+
+
 @pytest.mark.parametrize("name", ["embedding", "cut", "student"])
 def test_a_value_above_the_law_that_was_descended_from_is_refuted(name, request):
     estimator = request.getfixturevalue(name)

@@ -18,6 +18,13 @@ def table():
     return X, y, weights
 
 
+def unstructured():
+    """Return inputs that all matter, targets and weights."""
+    random = np.random.RandomState(6)
+    X = random.standard_normal((60, 2))
+    return X, np.tanh(2 * X[:, 0]) + 2 * np.tanh(X[:, 1] - 1) + 0.1 * random.standard_normal(60), np.ones(60)
+
+
 def own_rows(rank, *arrays):
     """Return this rank's rows."""
     return tuple(array[:CUT] if rank == 0 else array[CUT:] for array in arrays)
@@ -37,9 +44,15 @@ def estimator(name):
         return DerandJLEmbedding(2, solver="trust_region", tol=1e-12, random_state=0)
     if name == "smallest embedding":
         return DerandJLEmbedding(eps=0.9, max_pairs=400, random_state=0)
-    if name == "student":
+    if name in ("student", "several"):
         # Rounding differs; a sharp and well-conditioned minimum makes it stay rounding.
         return MultiIndexStudentRegressor(
-            1, hidden_layer_sizes=(3,), alpha=0.05, weight_decay=0.03, solver="trust_region", tol=1e-10, random_state=0
+            1 if name == "student" else "auto",
+            hidden_layer_sizes=(3,),
+            alpha=0.05,
+            weight_decay=0.03,
+            solver="trust_region",
+            tol=1e-10,
+            random_state=0,
         )
     return MultiIndexStudentRegressor(hidden_layer_sizes=(3,), solver="trust_region", tol=1e-12, random_state=1)

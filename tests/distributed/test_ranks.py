@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from cases import estimator, points, table
+from cases import estimator, points, table, unstructured
 from scipy import sparse
 from torch import distributed as dist
 
@@ -108,13 +108,14 @@ def assert_same_on_all_ranks(found):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["student", "chosen"])
+@pytest.mark.parametrize("name", ["student", "chosen", "several"])
 def test_a_fit_on_two_ranks_is_that_of_one_process(fits, name):
     """The minimum is the same; where in it a descent stops is as sharp as ``tol``, hence a small one in these cases."""
     assert_same_on_all_ranks({rank: fits[rank][name] for rank in fits})
     found = fits[0][name]
-    alone = estimator(name).fit(*table())
+    alone = estimator(name).fit(*(unstructured() if name == "several" else table()))
     assert found["certificate_"].holds
+    assert found["certificate_"].n_params == alone.certificate_.n_params
     assert found["n_components_"] == alone.n_components_
     for attribute in ("alpha_", "refined_alpha_", "weight_decay_", "mean_"):
         np.testing.assert_allclose(found[attribute], getattr(alone, attribute), rtol=1e-10, err_msg=attribute)

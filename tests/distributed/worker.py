@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from cases import estimator, own_rows, points, table
+from cases import estimator, own_rows, points, table, unstructured
 from scipy import sparse
 from torch import distributed as dist
 
@@ -119,6 +119,8 @@ def fits(rank):
     X, y, weights = own_rows(rank, *table())
     (P,) = own_rows(rank, points())
     fitted = {name: vars(estimator(name).fit(X, y, sample_weight=weights)) for name in ("student", "chosen")}
+    Z, target, ones = own_rows(rank, *unstructured())
+    fitted["several"] = vars(estimator("several").fit(Z, target, sample_weight=ones))
     fitted |= {name: vars(estimator(name).fit(P)) for name in ("embedding", "smallest embedding")}
     broken = X.copy()
     broken[0, 0] = np.nan if rank == 1 else 0.0

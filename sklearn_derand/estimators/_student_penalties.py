@@ -36,6 +36,9 @@ ALL = 0.95
 ROUGH = 0.95
 """What the steep path must leave of the loss at the end of the others: in noise a little less may be luck."""
 
+BOUNDED = 1.1
+"""The same for students of all features: small decays leave them less on the rows and more, wildly, beside them."""
+
 STEEPER = 0.9
 """What each step to steeper units must leave of the loss: where a link jumps it is .75 to .9 (measured), where there
 are few rows and no jump .94 and more, since leave-one-out losses of such units are too good."""
@@ -146,7 +149,7 @@ def choose_penalties(
     best = follow(follow(first, supple[1:]), jumps, STEEPER)
     if many:
         rough = follow(first, steep, 1.0 / ROUGH)
-        best = rough if rough.loss < ROUGH * best.loss else best
+        best = rough if rough.loss < (ROUGH if rank else BOUNDED) * best.loss else best
     if best is first:
         # From the start again: what a supple student has fitted to noise a stiff one does not give back
         firm = attempt(stiff[0], first.spec.activation, start)

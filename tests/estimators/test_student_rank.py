@@ -8,8 +8,9 @@ import pytest
 
 from sklearn_derand.estimators import _student_penalties
 from sklearn_derand.estimators._student_held_out import PATIENCE, HeldOut
-from sklearn_derand.estimators._student_penalties import Found, settle
+from sklearn_derand.estimators._student_penalties import JUMPS, STEEP, STIFF, SUPPLE, Found, choose_penalties, settle
 from sklearn_derand.estimators._student_rank import RANK_PATIENCE, choose_rank
+from sklearn_derand.estimators._student_search import StudentSpec
 
 
 class WrittenDown:
@@ -79,6 +80,23 @@ def test_all_features_where_leave_one_out_is_clearly_smaller(share, kept, monkey
     assert rank_of(8) == kept
     assert rank_of(8, open_rank=False) == 3
     assert rank_of(12) == 3  # a quarter of the features is not many
+
+
+@pytest.mark.parametrize("rank, steep, chosen", [(None, 1.08, "steep"), (None, 1.12, "supple"), (3, 0.97, "supple"),
+                                                 (3, 0.93, "steep")])  # fmt: skip
+def test_students_of_all_features_keep_their_sizes_bounded(rank, steep, chosen, monkeypatch):
+    """Steep units of larger decay may lose a little more than supple ones there, and else must lose less."""
+    losses = {pair: 2.0 for pair in (*STIFF, *JUMPS)} | dict(zip(SUPPLE, (1.5, 1.2, 1.0), strict=True))
+    losses |= dict.fromkeys(STEEP, steep)
+
+    def written_down(data, spec, rank, penalty, start, seed, steps):
+        return Found(losses[penalty, spec.weight_decay], penalty, spec, start)
+
+    monkeypatch.setattr(_student_penalties, "_descend", written_down)
+    data = SimpleNamespace(inputs=np.zeros((0, 8)))
+    found = choose_penalties(data, StudentSpec((4,), "tanh", "squared_error", 0.0, True, "cpu", "lbfgs", 9), rank,
+                             None, None, False, 0)  # fmt: skip
+    assert (found.penalty, found.spec.weight_decay) in {"steep": STEEP, "supple": SUPPLE}[chosen]
 
 
 def test_a_path_goes_on_past_one_penalty_without_improvement(monkeypatch):

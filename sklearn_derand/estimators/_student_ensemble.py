@@ -11,7 +11,8 @@ from sklearn_derand.estimators._student_search import StudentSpec, descend_brief
 
 N_MEMBERS = 4
 """Students of all features whose mean predicts. Without few indices to hold on to, descents end in valleys that are
-alike in risk and differ on new rows, and what differs averages out."""
+alike in risk and differ on new rows, and what differs averages out: on concrete, one set of five folds, R2 .903 for one
+of four fits, .912 for the mean of two and .924 for that of four."""
 
 
 def student_ensemble(data: StudentData, spec: StudentSpec, risk, start, seed: int, n_jobs: int | None):

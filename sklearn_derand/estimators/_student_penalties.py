@@ -37,7 +37,8 @@ ROUGH = 0.95
 """What the steep path must leave of the loss at the end of the others: in noise a little less may be luck."""
 
 BOUNDED = 1.1
-"""The same for students of all features: small decays leave them less on the rows and more, wildly, beside them."""
+"""The same for students of all features: those of small decay have less loss on the rows, and beside them at times far
+more. On concrete, five sets of five folds, four students each, R2 .924 with the share above and .929 with this."""
 
 STEEPER = 0.9
 """What each step to steeper units must leave of the loss: where a link jumps it is .75 to .9 (measured), where there

@@ -124,8 +124,7 @@ def choose(
     The full student's penalty is the one that predicts the held-out rows best. The number of indices is the smallest
     whose refined student is within one standard error (of the paired differences) of the best candidate, the full
     student among them; where that one wins, or that number is more than half of the features, there is no
-    low-dimensional structure to be had and every direction is kept; likewise where it is more than a quarter of them
-    and a student of all has a clearly smaller leave-one-out loss. The refined student's penalties are left to its
+    low-dimensional structure to be had and every direction is kept. The refined student's penalties are left to its
     leave-one-out loss, or, where it is too large for that, are the best of a path from stiff to supple.
 
     Parameters

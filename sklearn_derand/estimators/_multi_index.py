@@ -407,11 +407,11 @@ class MultiIndexStudentRegressor(
         risk = spec.risk(data, rank, penalty)
         if choice.refined_start is not None:
             start = min(start, choice.refined_start, key=lambda params: risk.value(params).item())
+        alike = self.warm_start and getattr(self, "activation_", None) == spec.activation
+        previous = self.certified_params_ if alike else None
         if several and rank is None:
-            risk, start = student_ensemble(sample, spec, risk, start, seed, self.n_jobs)
-        previous = getattr(self, "certified_params_", None) if self.warm_start else None
-        alike = getattr(self, "activation_", None) == spec.activation
-        if previous is not None and alike and previous.shape == start.shape:
+            risk, start = student_ensemble(sample, spec, risk, start, previous, seed, self.n_jobs)
+        if previous is not None and previous.shape == start.shape:
             from sklearn_derand.engine.tensors import as_tensor
 
             start = as_tensor(previous, spec.device)

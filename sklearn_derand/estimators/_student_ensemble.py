@@ -15,8 +15,8 @@ alike in risk and differ on new rows, and what differs averages out: on concrete
 of four fits, .912 for the mean of two and .924 for that of four."""
 
 
-def student_ensemble(data: StudentData, spec: StudentSpec, risk, start, seed: int, n_jobs: int | None):
-    """Descend more students of the same penalties from random starts.
+def student_ensemble(data: StudentData, spec: StudentSpec, risk, start, previous, seed: int, n_jobs: int | None):
+    """Descend more students of the same penalties from random starts, or take those of the last fit.
 
     Parameters
     ----------
@@ -28,6 +28,8 @@ def student_ensemble(data: StudentData, spec: StudentSpec, risk, start, seed: in
         What is to be descended in the end, of a network without a rank.
     start : Tensor
         The first member.
+    previous : ndarray or None
+        Where the last fit ended, with ``warm_start``; of no use unless as many students of this shape did.
     seed : int
         Of the other members.
     n_jobs : int or None
@@ -42,14 +44,18 @@ def student_ensemble(data: StudentData, spec: StudentSpec, risk, start, seed: in
     """
     import torch
 
+    from sklearn_derand.engine.tensors import as_tensor
     from sklearn_derand.problems.student_ensemble import StudentEnsembleRisk
 
+    ensemble = StudentEnsembleRisk(risk, N_MEMBERS)
+    if previous is not None and previous.size == N_MEMBERS * start.numel():
+        return ensemble, as_tensor(previous, spec.device)
     seeds = np.random.RandomState(seed).randint(np.iinfo(np.int32).max, size=N_MEMBERS - 1)
     alone = data.ranks.size > 1  # ranks keep in step only in one process each
     others = Parallel(n_jobs=1 if alone else n_jobs)(
         delayed(_member)(data, spec, risk.alpha, int(seed)) for seed in seeds
     )
-    return StudentEnsembleRisk(risk, N_MEMBERS), torch.cat([start, *others])
+    return ensemble, torch.cat([start, *others])
 
 
 def _member(data: StudentData, spec: StudentSpec, penalty: float, seed: int):

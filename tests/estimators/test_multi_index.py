@@ -16,7 +16,7 @@ from sklearn.utils._param_validation import InvalidParameterError
 from sklearn_derand.datasets import make_multi_index
 from sklearn_derand.engine import certify
 from sklearn_derand.engine.tensors import as_tensor
-from sklearn_derand.estimators import MultiIndexStudentRegressor, _student_penalties
+from sklearn_derand.estimators import MultiIndexStudentRegressor, _student_ensemble, _student_penalties
 from sklearn_derand.estimators._student_choice import ALPHAS
 from sklearn_derand.estimators._student_data import prepare_data
 from sklearn_derand.estimators._student_readout import ACTIVATIONS
@@ -377,10 +377,11 @@ def test_without_structure_the_mean_of_four_certified_students_predicts(unstruct
     assert MultiIndexStudentRegressor(3, alpha=0.01, random_state=0).fit(X, y).coefs_[0].shape == (3, 32)
 
 
-def test_several_students_do_not_depend_on_processes_and_start_warm(unstructured):
+def test_several_students_do_not_depend_on_processes_and_start_warm(unstructured, monkeypatch):
     X, y, fitted = unstructured
     spread = clone(fitted).set_params(n_jobs=2, warm_start=True).fit(X, y)
     np.testing.assert_array_equal(spread.certified_params_, fitted.certified_params_)
+    monkeypatch.delattr(_student_ensemble, "_member")  # none is descended from a start of its own
     warm = spread.fit(X, y)
     np.testing.assert_array_equal(warm.certified_params_, fitted.certified_params_)
     assert warm.history_["value"].size == 1

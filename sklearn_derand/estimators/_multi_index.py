@@ -439,7 +439,7 @@ class MultiIndexStudentRegressor(
         stein = stein_decomposition(full_risk, full.params, as_tensor(directions, full.params.device))
         self.noise_, self.noise_bound_, self.stein_gap_ = stein.noise, stein.bound, stein.stein_gap
 
-        self.__dict__.update(user_layers(data, risk, solution.params))
+        self.__dict__.update(user_layers(data, student, params))
         share = student.data_risk(params, student.network.preactivations(params, student.inputs))
         self.loss_ = float(data.ranks.sum(share))
         agop = data.ranks.sum(average_gradient_outer_product(student.network, params, student.inputs, student.weights))

@@ -37,7 +37,7 @@ def certificate_claims(
     terms : float, default=1.0
         Magnitude of what the value sums, hence of its rounding.
     cost : int, default=1
-        Numbers touched by one value.
+        Numbers touched by one value, of all members.
     hessian_of : callable or None, default=None
         ``Hessian in params -> Hessian in all certified parameters``, where ``value`` leaves out some.
     noise : float, default=0.0
@@ -53,7 +53,7 @@ def certificate_claims(
     """
     members, slopes_of_one = np.split(params, n_members), slopes
     if n_members > 1:
-        value, slopes, cost = _sum_of(value, n_members), _stack_of(slopes, n_members), n_members * cost
+        value, slopes = _sum_of(value, n_members), _stack_of(slopes, n_members)
     here = value(params)
     scale = max(1.0, abs(here), terms)
     accuracy = accuracy * scale

@@ -207,7 +207,7 @@ def _certificate(estimator, sample) -> list[Claim]:
             cost=network.cost(estimator.coefs_),
             accuracy=sample.accuracy,
             n_members=n_members(estimator),
-        ),  # fmt: skip
+        ),
         history_claim(estimator.history_, **ends),
     ]
 

@@ -18,8 +18,7 @@ class WrittenDown:
 
     def __init__(self, n_features, from_full, from_more):
         self.fitted = SimpleNamespace(inputs=np.zeros((0, n_features)))
-        self.spec = SimpleNamespace(network=lambda data, rank: None)
-        self.seed, self.tried = 0, []
+        self.tried = []
         self._from_full, self._from_more = from_full, from_more
 
     def descend(self, rank, penalty, decay, start):

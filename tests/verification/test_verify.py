@@ -11,7 +11,7 @@ from outcomes import fitted_state, leaves
 
 from sklearn_derand import DerandJLEmbedding, DerandMaxCut, MultiIndexStudentRegressor
 from sklearn_derand.datasets import make_multi_index
-from sklearn_derand.verification import verify
+from sklearn_derand.verification import _certificate, verify
 
 
 def _points():
@@ -182,6 +182,16 @@ def test_four_honest_students_hold_and_everything_was_checked(students, additive
     verification = verify(students, *additive)
     assert verification.holds, str(verification)
     assert len(_checked(verification)) == len(verification.claims)
+
+
+def test_the_work_of_four_students_is_counted_once(students, additive, monkeypatch):
+    size = students.certified_params_.size
+    one_value = len(additive[0]) * sum(coef.size for coef in students.coefs_)
+    monkeypatch.setattr(_certificate, "WORK_LIMIT", max(20 * size, 24 * size // 4) * one_value)
+    enough = verify(students, *additive)
+    assert all(claim.holds and not claim.note for claim in enough.claims if not claim.name.startswith("discovery"))
+    monkeypatch.setattr(_certificate, "WORK_LIMIT", 24 * size // 4 * one_value - 1)
+    assert any("not by differences" in claim.note for claim in verify(students, *additive).claims)
 
 
 def test_a_change_in_any_of_four_students_is_refuted(students, additive):

@@ -261,7 +261,8 @@ def stein_decomposition(risk: StudentRisk, params: Tensor, subspace: Tensor) -> 
     params : Tensor of shape (network.n_params,)
         Where to evaluate; need not be stationary.
     subspace : Tensor of shape (n_directions, n_inputs)
-        Rows that span the subspace; they need not be orthonormal.
+        Rows that span the subspace; they need not be orthonormal. Where they are as many as the inputs nothing is
+        left out, and noise, gap and gradient are exactly 0.
 
     Returns
     -------
@@ -271,7 +272,12 @@ def stein_decomposition(risk: StudentRisk, params: Tensor, subspace: Tensor) -> 
     network = risk.network
     first = network.first_layer(params)
     basis = torch.linalg.qr(subspace.T).Q
-    outside = first - (first @ basis) @ basis.T
+
+    def away(rows: Tensor) -> Tensor:
+        # Where nothing is left out a difference would be rounding, and so would the bound.
+        return rows - (rows @ basis) @ basis.T if basis.shape[1] < basis.shape[0] else torch.zeros_like(rows)
+
+    outside = away(first)
     zero = torch.zeros(first.shape[0], dtype=params.dtype, device=params.device, requires_grad=True)
     preactivations = network.preactivations(params, risk.inputs)
     rows = preactivations + zero
@@ -279,8 +285,7 @@ def stein_decomposition(risk: StudentRisk, params: Tensor, subspace: Tensor) -> 
     in_bias = per_row.sum(dim=0)
     curvature = torch.stack([torch.autograd.grad(entry, zero, retain_graph=True)[0] for entry in in_bias.unbind()])
     curvature = total(0.5 * (curvature + curvature.T), risk.ranks)
-    data_gradient = total(per_row.detach().T @ risk.inputs, risk.ranks)
-    data_gradient = data_gradient - (data_gradient @ basis) @ basis.T
+    data_gradient = away(total(per_row.detach().T @ risk.inputs, risk.ranks))
     gap = torch.linalg.matrix_norm(data_gradient - curvature @ outside).item()
     gradient = torch.linalg.matrix_norm(data_gradient + 2.0 * risk.alpha * outside).item()
     least = torch.linalg.eigvalsh(curvature)[0].item()

@@ -155,7 +155,8 @@ def _lemma_claims(estimator, sample) -> list[Claim]:
     directions = np.linalg.solve(sample.whitening, np.asarray(estimator.components_, dtype=float).T)
     basis = np.linalg.qr(directions)[0]
     first = coefs[0].T
-    outside = first - first @ basis @ basis.T
+    complement = np.eye(len(basis)) - basis @ basis.T if basis.shape[1] < len(basis) else np.zeros((len(basis),) * 2)
+    outside = first @ complement
     noise = np.linalg.norm(outside)
     network = _discovery_network(estimator, sample)
     in_weights = network.gradient(coefs, intercepts)[0][0].T
@@ -165,7 +166,7 @@ def _lemma_claims(estimator, sample) -> list[Claim]:
 
     curvature = _jacobian(bias_gradient, np.asarray(intercepts[0], dtype=float))
     curvature = (curvature + curvature.T) / 2
-    data = in_weights - in_weights @ basis @ basis.T
+    data = in_weights @ complement
     gap = np.linalg.norm(data - curvature @ outside)
     slope = np.linalg.norm(data + 2 * estimator.alpha_ * outside)
     denominator = 2 * estimator.alpha_ + np.linalg.eigvalsh(curvature)[0]

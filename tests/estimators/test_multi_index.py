@@ -133,6 +133,8 @@ def test_more_components_than_the_student_can_use(single, n_components, width):
     X, y, _ = single
     fitted = student(n_components, hidden_layer_sizes=width).fit(X[:, :3], y)
     np.testing.assert_allclose(fitted.components_ @ fitted.components_.T, np.eye(n_components), atol=1e-10)
+    assert (fitted.noise_ == 0.0) == (n_components == 3)
+    assert verify(fitted, X[:, :3], y).holds
 
 
 def test_noise_is_within_its_bound(single, fitted):

@@ -147,6 +147,14 @@ def test_sample_form_of_the_lemma_is_an_identity(loss, hidden):
     assert terms.stein_gap == pytest.approx(gap.norm().item(), rel=1e-9)
 
 
+def test_nothing_is_left_out_where_all_directions_are_kept():
+    """Noise and bound would be rounding otherwise, of which two computations agree on no digit."""
+    risk, params = make_risk(alpha=2.0)
+    all_four = torch.randn(4, 4, generator=torch.Generator().manual_seed(3), dtype=F64)
+    terms = stein_decomposition(risk, params, all_four)
+    assert terms.noise == terms.gradient_norm == terms.stein_gap == terms.bound == 0.0
+
+
 def test_bound_is_infinite_where_its_denominator_is_not_positive():
     risk, params = make_risk(alpha=1e-9)
     terms = stein_decomposition(risk, 3.0 * params, torch.eye(1, 4, dtype=F64))

@@ -8,7 +8,17 @@ import pytest
 
 from sklearn_derand.estimators import _student_penalties
 from sklearn_derand.estimators._student_held_out import PATIENCE, HeldOut
-from sklearn_derand.estimators._student_penalties import JUMPS, STEEP, STIFF, SUPPLE, Found, choose_penalties, settle
+from sklearn_derand.estimators._student_penalties import (
+    JUMPS,
+    LINEAR_TAILS,
+    STEEP,
+    STIFF,
+    SUPPLE,
+    SUPPLEST,
+    Found,
+    choose_penalties,
+    settle,
+)
 from sklearn_derand.estimators._student_rank import RANK_PATIENCE, choose_rank
 from sklearn_derand.estimators._student_search import StudentSpec
 
@@ -88,14 +98,37 @@ def test_students_of_all_features_keep_their_sizes_bounded(rank, steep, chosen, 
     losses = {pair: 2.0 for pair in (*STIFF, *JUMPS)} | dict(zip(SUPPLE, (1.5, 1.2, 1.0), strict=True))
     losses |= dict.fromkeys(STEEP, steep)
 
+    found = chosen_by(losses, monkeypatch, rank, n_features=8)
+    assert (found.penalty, found.spec.weight_decay) in {"steep": STEEP, "supple": SUPPLE}[chosen]
+
+
+def chosen_by(losses, monkeypatch, rank, n_features, free=False):
+    """What is chosen where each pair of penalties, or each activation and pair, has the loss given."""
+
     def written_down(data, spec, rank, penalty, start, seed, steps):
-        return Found(losses[penalty, spec.weight_decay], penalty, spec, start)
+        pair = penalty, spec.weight_decay
+        return Found(losses.get((spec.activation, *pair), losses.get(pair)), penalty, spec, start)
 
     monkeypatch.setattr(_student_penalties, "_descend", written_down)
-    data = SimpleNamespace(inputs=np.zeros((0, 8)))
-    found = choose_penalties(data, StudentSpec((4,), "tanh", "squared_error", 0.0, True, "cpu", "lbfgs", 9), rank,
-                             None, None, False, 0)  # fmt: skip
-    assert (found.penalty, found.spec.weight_decay) in {"steep": STEEP, "supple": SUPPLE}[chosen]
+    monkeypatch.setattr(_student_penalties, "fresh_student", lambda network, params, seed: params)
+    data = SimpleNamespace(inputs=np.zeros((0, n_features)), targets=np.zeros((0, 1)))
+    spec = StudentSpec((4,), "tanh", "squared_error", 0.0, True, "cpu", "lbfgs", 9)
+    return choose_penalties(data, spec, rank, None, None, free, 0)
+
+
+@pytest.mark.parametrize("share, chosen", [(0.96, SUPPLE[-1]), (0.94, SUPPLEST[0])])
+def test_few_indices_may_ask_for_one_more_supple_step(share, chosen, monkeypatch):
+    losses = {pair: 2.0 for pair in (*STIFF, *JUMPS)} | dict(zip(SUPPLE, (1.5, 1.2, 1.0), strict=True))
+    found = chosen_by(losses | {SUPPLEST[0]: share}, monkeypatch, 2, n_features=20)
+    assert (found.penalty, found.spec.weight_decay) == chosen
+
+
+@pytest.mark.parametrize("bounded, chosen", [(0.84, JUMPS[0]), (0.86, SUPPLE[-1])])
+def test_a_jump_for_certain_takes_the_path_to_steep_units(bounded, chosen, monkeypatch):
+    """Else steep units must leave a tenth less, and more supple ones come first."""
+    losses = dict(zip(SUPPLE, (bounded, 0.6, 0.5), strict=True)) | {pair: 0.49 for pair in (*JUMPS, *SUPPLEST)}
+    found = chosen_by(losses | {(LINEAR_TAILS, *SUPPLE[0]): 1.0}, monkeypatch, 2, n_features=20, free=True)
+    assert (found.penalty, found.spec.weight_decay) == chosen and found.spec.activation == "tanh"
 
 
 def test_a_path_goes_on_past_one_penalty_without_improvement(monkeypatch):

@@ -494,6 +494,13 @@ def test_every_pair_with_a_point_set_aside_is_looked_at_once():
         assert look.smallest == pytest.approx(np.sort(np.cbrt(within)))
 
 
+@pytest.mark.parametrize("share, promise, start", [(1.0, 0.96, 1), (0.95, 0.96, 0), (0.95, 0.94, 1)])
+def test_the_first_start_is_taken_unless_another_promises_clearly_less(share, promise, start):
+    expected = np.array([np.ones(5), np.full(5, promise), np.ones(5)])
+    expected[:, 4] -= 0.01
+    assert divmod(_jl_validation._least(expected, share), 5) == (start, 4)
+
+
 def test_the_recipe_is_walked_again_with_all_points(monkeypatch):
     """The map is a stop of a walk on all points, scaled; and the recipe's distortion is what its maps do to pairs."""
     monkeypatch.setattr(_jl_validation, "LADDER", [(4.0, (3, 3))])

@@ -21,6 +21,7 @@ from sklearn_derand.estimators._student_penalties import (
 )
 from sklearn_derand.estimators._student_rank import RANK_PATIENCE, choose_rank
 from sklearn_derand.estimators._student_search import StudentSpec
+from sklearn_derand.estimators._student_trials import Search
 
 
 class WrittenDown:
@@ -145,3 +146,31 @@ def test_a_path_goes_on_past_one_penalty_without_improvement(monkeypatch):
     monkeypatch.setattr(HeldOut, "constant_losses", lambda self, risk: np.array([0.5]))
     (penalty, _), *_ = split.path([(penalty, 1e-4) for penalty in written], None, None, PATIENCE)
     assert penalty == 0.01
+
+
+@pytest.mark.parametrize(
+    "losses, places, taken",
+    [
+        ((0.8, 0.85), (1, 1), True),  # the second batch arrives where the first did: no more are needed
+        ((0.8, 0.7, 0.71), (1, 2, 2), True),
+        ((0.85, 0.8, 0.82, 0.8), (1, 2, 3, 4), False),  # no two meet, and none is deep
+        ((0.85, 0.8, 0.65, 0.8), (1, 2, 3, 4), True),
+        ((0.95,), (1,), False),  # no better than chance
+    ],
+)
+def test_batches_of_starts_that_meet_or_fall_deep_are_taken(losses, places, taken, monkeypatch):
+    """Against a loss of 1 on the bootstrap sample, whatever comes first there."""
+    batches = iter(zip(losses, places, strict=True))
+
+    def written_down(self, data, start, seeds):
+        value, place = (1.0, 0) if data == "bootstrap" else next(batches)
+        return SimpleNamespace(value=value, params=np.eye(1, 5, place))
+
+    monkeypatch.setattr(Search, "_best_trial", written_down)
+    monkeypatch.setattr(Search, "_bootstrap", lambda *_: "bootstrap")
+    monkeypatch.setattr(Search, "_indices", lambda self, trial: trial.params)
+    split = SimpleNamespace(descend=lambda rank, penalty, decay, start: (None, None, decay), mean=float)
+    found = Search("rows", None, 1, 12, None, 0).find(split, None, None)
+    assert next(batches, None) is None
+    assert (found is not None) == taken
+    assert not taken or np.argmax(found[2]) == places[np.argmin(losses)]

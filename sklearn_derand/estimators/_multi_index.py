@@ -115,8 +115,9 @@ class MultiIndexStudentRegressor(
         below 40 rows a feature (``1e-4 * (40 n_features / n_samples)**2``); for the refined one what
         ``alpha="auto"`` chooses, or ``0.02 / n_samples`` (at most 1e-3) beside a given alpha.
     n_init : int or "auto", default="auto"
-        Starts; the lowest risk is kept. "auto": 1, and with fewer than 4 rows for each entry of the indices and
-        ``alpha="auto"`` 12, from which indices are searched for and kept if a bootstrap tells them from noise.
+        Starts; the lowest risk is kept. "auto": 1, and with fewer than 8 rows for each entry of the indices and
+        ``alpha="auto"`` up to 12, from which indices are searched for, until they are found twice, and kept if a
+        bootstrap tells them from noise.
     n_jobs : int or None, default=None
         Processes over which starts are spread. The result does not depend on it.
     warm_start : bool, default=False

@@ -60,8 +60,7 @@ STAGES = ((1e-3, 1e-3), (1e-2, 1e-3))
 FINISHES = ((1e-2, 1e-3), (1e-3, 1e-4), (1e-2, 1e-2), (3e-2, 1e-2))
 """Penalties of the refined student that the rows set aside choose from, each descended from the best trial. In the
 right valley it matters little that its start has seen these rows. With (1e-3, 1e-3) among them distances were 3 %
-larger on M7 and M9 of the benchmark, 500 rows, five draws each: an exact first layer and a stiff link do not go well
-together (measured)."""
+larger on M7 and M9 of the benchmark, 500 rows, five draws each (measured)."""
 
 FULL, REFINED = {"tol": 1e-2, "steps": 60}, {"tol": 1e-3, "steps": 80}
 """Gradient norm at which a stage ends, and its most steps."""

@@ -116,8 +116,8 @@ class MultiIndexStudentRegressor(
         ``alpha="auto"`` chooses, or ``0.02 / n_samples`` (at most 1e-3) beside a given alpha.
     n_init : int or "auto", default="auto"
         Starts; the lowest risk is kept. "auto": 1, and with fewer than 8 rows for each entry of the indices and
-        ``alpha="auto"`` up to 12, from which indices are searched for, until they are found twice, and kept if a
-        bootstrap tells them from noise.
+        ``alpha="auto"`` up to 12, from which indices are searched for and kept if a bootstrap tells them from
+        noise.
     n_jobs : int or None, default=None
         Processes over which starts are spread. The result does not depend on it.
     warm_start : bool, default=False

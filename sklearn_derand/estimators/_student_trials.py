@@ -35,7 +35,7 @@ the benchmark's M7 was missed in four draws of nine without the search, and in o
 
 TRIALS, BATCH = 12, 3
 """Starts, and how many of them are tried at a time: the first as many are compared with as many on a bootstrap sample,
-and the others follow until two batches arrive at the same place."""
+and the others follow until two batches arrive at the same deep place."""
 
 PROMISING = 0.9
 """The others are tried where the first found less than this share of what a bootstrap sample was given: in noise, and
@@ -45,7 +45,8 @@ with weak linear links, it is .94 and more but for two draws in twenty, in a wro
 DEEPER, ALIKE = 0.7, 0.2
 """What is found counts if it has less than the one share of it, or if two batches arrived there: at subspaces no
 further apart than the other. True indices had .4 to .87, and then the batches were .02 apart or less but in two draws
-of thirty; where there was nothing more to find, .8 and more, and .64 apart or more (measured)."""
+of thirty; where there was nothing more to find, .8 and more, and .64 apart or more. Two batches may also meet in a
+wrong valley, at .8 and more: so the search ends early only below the first share (measured)."""
 
 SPARE = 2
 """Indices more that a trial goes through: one more direction joins two valleys."""
@@ -125,10 +126,12 @@ class Search:
         chance = self._best_trial(self._bootstrap(split, before), before, first)
         again = False
         for batch in others:
-            if again or found.value >= PROMISING * chance.value:
+            share = found.value / chance.value
+            if share >= PROMISING or (again and share < DEEPER):
                 break
             other = self._best_trial(self.data, None, batch)
-            again = subspace_distance(self._indices(found), self._indices(other)) < ALIKE
+            alike = subspace_distance(self._indices(found), self._indices(other)) < ALIKE
+            again = alike or (again and found.value <= other.value)
             found = min(found, other, key=lambda trial: trial.value)
         if found.value >= (PROMISING if again else DEEPER) * chance.value:
             return None

@@ -126,8 +126,8 @@ class Search:
         chance = self._best_trial(self._bootstrap(split, before), before, first)
         again = False
         for batch in others:
-            share = found.value / chance.value
-            if share >= PROMISING or (again and share < DEEPER):
+            deep = found.value < DEEPER * chance.value
+            if found.value >= PROMISING * chance.value or (again and deep):
                 break
             other = self._best_trial(self.data, None, batch)
             alike = subspace_distance(self._indices(found), self._indices(other)) < ALIKE

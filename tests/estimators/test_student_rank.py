@@ -164,7 +164,7 @@ def test_a_path_goes_on_past_one_penalty_without_improvement(monkeypatch):
     ],
 )
 def test_batches_of_starts_that_meet_or_fall_deep_are_taken(losses, places, taken, monkeypatch):
-    """Against a loss of 1 on the bootstrap sample, whatever comes first there."""
+    """Against a loss of 1 on the bootstrap sample."""
     batches = iter(zip(losses, places, strict=True))
 
     def written_down(self, data, start, seeds):

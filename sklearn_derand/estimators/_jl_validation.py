@@ -40,10 +40,10 @@ recipes*: descent in the default's scaled coordinates as well, from two of the s
 and +2 +- 2 % at k = 32, never chosen on three other data sets, for a quarter to half more time), the default's own map
 (level, but far off on digits), and exponents to 512 as of the annealed peer (-1 % at best).
 
-**On texts nothing is left to gain.** Over new pairs the cube roots of the ratios vary .96 to .98 times as much as those
-of chi-squares, whatever the recipe, and promises and outcomes of recipes do not correlate (27 splits). Random rows
-orthogonal in the metric of the words' energies, even of those of the new documents, or of a shrunk covariance, are no
-better than others by more than 1 %. Documents differ in words that the fitted ones do not share.
+**On texts little is left to gain.** Over new pairs the cube roots of the ratios have .95 to 1.00 times the variance of
+those of chi-squares, whatever the recipe but axes alone, and promises and outcomes of recipes do not correlate (27
+splits). Random rows orthogonal in the metric of the words' energies, even of those of the new documents, or of a shrunk
+covariance, are no better than others by more than 1 %. Documents differ in words that the fitted ones do not share.
 """
 
 from dataclasses import dataclass

@@ -44,9 +44,9 @@ with weak linear links, it is .94 and more but for two draws in twenty, in a wro
 
 DEEPER, ALIKE = 0.7, 0.2
 """What is found counts if it has less than the one share of it, or if two batches arrived there: at subspaces no
-further apart than the other. True indices had .4 to .87, and then the batches were .02 apart or less but in two draws
-of thirty; where there was nothing more to find, .8 and more, and .64 apart or more. Two batches may also meet in a
-wrong valley, at .8 and more: so the search ends early only below the first share (measured)."""
+further apart than the other. True indices had .3 to .93, and then the batches were .02 apart or less but in three draws
+of 33; where there was nothing to find, .82 and more, and .64 apart or more. Two batches may also meet in a wrong
+valley, at .8 and more: so the search ends early only below the first share (measured)."""
 
 SPARE = 2
 """Indices more that a trial goes through: one more direction joins two valleys."""

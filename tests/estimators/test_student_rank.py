@@ -151,11 +151,7 @@ def test_a_path_goes_on_past_one_penalty_without_improvement(monkeypatch):
 @pytest.mark.parametrize(
     "losses, places, taken",
     [
-        (
-            (0.6, 0.65),
-            (1, 1),
-            True,
-        ),  # the second batch arrives where the first did, deep: no more are needed
+        ((0.6, 0.65), (1, 1), True),  # found twice, and deep: no more are needed
         ((0.8, 0.85, 0.83, 0.9), (1, 1, 2, 3), True),  # found twice, and nothing better
         ((0.8, 0.85, 0.79, 0.9), (1, 1, 2, 3), False),  # found twice, but something else is better
         ((0.85, 0.8, 0.82, 0.8), (1, 2, 3, 4), False),  # no two meet, and none is deep

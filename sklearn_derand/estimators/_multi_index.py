@@ -37,7 +37,7 @@ from sklearn_derand.estimators._student_search import (
     check_loss,
     descend,
     leading_directions,
-    orthonormal_rows,
+    orthonormal_indices,
     refinement_start,
     unless_auto,
 )
@@ -332,7 +332,7 @@ class MultiIndexStudentRegressor(
             rank, risk, solution = self._refine(data, sample, spec, choice, full_risk, full, directions, seeds[-2])
             choice, directions = replace(choice, n_components=rank or n_features), vectors
             if rank is not None:
-                directions = orthonormal_rows(risk.network.unpack(solution.params)[0].cpu().numpy())
+                directions = orthonormal_indices(risk.network, solution.params)
         self._read_off(data, choice, full_risk, full, risk, solution, directions)
 
     def _pose(self, X, y, sample_weight) -> tuple[StudentData, StudentSpec]:

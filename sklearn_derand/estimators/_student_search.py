@@ -235,7 +235,7 @@ def fresh_student(network, params, seed: int):
 
     from sklearn_derand.engine.tensors import as_tensor
 
-    indices = orthonormal_rows(network.unpack(params)[0].cpu().numpy())
+    indices = orthonormal_indices(network, params)
     _, weights, biases = network.unpack(network.initial(torch.Generator().manual_seed(seed)).to(params.device))
     return network.pack(as_tensor(indices, params.device), weights, biases)
 
@@ -277,6 +277,24 @@ def orthonormal_rows(span: np.ndarray) -> np.ndarray:
     lengths = np.linalg.norm(span, axis=1, keepdims=True)
     units = span / np.where(lengths > 0, lengths, 1.0)
     return np.linalg.svd(units, full_matrices=False)[2]
+
+
+def orthonormal_indices(network, params) -> np.ndarray:
+    """Read the indices off a student with a rank.
+
+    Parameters
+    ----------
+    network : StudentNetwork
+        With a rank.
+    params : Tensor
+        The student.
+
+    Returns
+    -------
+    ndarray of shape (rank, n_features)
+        Orthonormal rows with the span of the indices, in whitened coordinates.
+    """
+    return orthonormal_rows(network.unpack(params)[0].cpu().numpy())
 
 
 def unless_auto(value, kind: type):

@@ -24,7 +24,7 @@ from sklearn_derand.estimators._student_search import (
     StudentSpec,
     descend_briefly,
     fresh_student,
-    orthonormal_rows,
+    orthonormal_indices,
     restrict,
 )
 from sklearn_derand.metrics import subspace_distance
@@ -140,7 +140,7 @@ class Search:
         return penalty, decay, found.params
 
     def _indices(self, trial):
-        return orthonormal_rows(self.spec.network(self.data, self.rank).unpack(trial.params)[0].cpu().numpy())
+        return orthonormal_indices(self.spec.network(self.data, self.rank), trial.params)
 
     def _best_trial(self, data, start, seeds):
         trials = Parallel(n_jobs=self.n_jobs)(

@@ -30,7 +30,11 @@ BLOCK = 4_000_000
 where many small operations are dear."""
 
 LARGEST_RECIPROCAL = 300.0
-"""Shift up to which ``exp(+-2 shift)`` is far from overflow."""
+"""Shift up to which ``exp(+-2 shift)`` is far from overflow. Beyond it the lesser moment of a pair, at most
+``exp(-shift)``, is lost beside the sum, which is 1 and more."""
+
+LEAST_EXPONENT = -700.0
+"""What is below is raised to it: near underflow an exponential takes eight times as long in torch."""
 
 
 class PairMoments:
@@ -125,10 +129,13 @@ class PairMoments:
         """Return ``exp(e^+ - shift), exp(e^- - shift)``; without noise pairs that do not count give ``exp(-shift)``."""
         t, k = self.t, self.n_components
         if s == 0.0:
-            plus = torch.mul(change, t).sub_(shift).exp_()
             if shift < LARGEST_RECIPROCAL:  # the two are reciprocal: one exponential serves both
+                plus = torch.mul(change, t).sub_(shift).exp_()
                 return plus, plus.reciprocal().mul_(math.exp(-2 * shift))
-            return plus, torch.mul(change, -t).sub_(shift).exp_()
+            # Pairs that do not count give exp(-shift) and 0, either below 1e-130
+            greater = change.abs().mul_(t).sub_(shift).clamp_min_(LEAST_EXPONENT).exp_()
+            plus = torch.copysign(greater, change).clamp_min_(0.0)  # a mask takes twice as long
+            return plus, greater.sub_(plus)
         alpha, gamma, _, _ = self._noise_terms(s)
         plus = torch.mul(change, t * alpha).add_(t * (alpha - 1) + k / 2 * math.log(alpha) - shift)
         minus = torch.mul(change, -t * gamma).add_(t * (1 - gamma) + k / 2 * math.log(gamma) - shift)

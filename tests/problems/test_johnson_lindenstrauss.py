@@ -48,7 +48,7 @@ def test_value_is_the_mean_over_maps():
     assert abs(draws.mean().item() - exact) < 4 * draws.std().item() / math.sqrt(len(draws))
 
 
-@pytest.mark.parametrize("t", [0.5, 3.0, 300.0])
+@pytest.mark.parametrize("t", [0.5, 3.0, 300.0, 5000.0])
 def test_without_noise_it_is_a_smooth_maximum(t):
     objective, distances = pose(t=t)
     q = changes(objective, distances, random_map(3, 6))
@@ -68,6 +68,26 @@ def test_derivatives(rows, t, variance, scale, monkeypatch):
     params = objective.pack(random_map(3, 6, scale=scale), variance).requires_grad_(True)
     assert torch.autograd.gradcheck(objective.value, (params,), atol=1e-8, rtol=1e-6)
     assert torch.autograd.gradgradcheck(objective.value, (params,), atol=1e-8, rtol=1e-5)
+
+
+@pytest.mark.parametrize("t", [30.0, 600.0, 5000.0])
+def test_derivatives_of_a_sharp_maximum_are_those_of_logsumexp(t):
+    """At the best scale, where near and far pairs decide; the exponentials are written in one way per range."""
+    objective, distances = pose(t=t)
+    low, high = objective.extremes(objective.pack(random_map(3, 6), 0.0))
+    maps = random_map(3, 6) * math.sqrt(2 / (low + high))
+
+    def derivatives(f):
+        leaf = maps.clone().requires_grad_(True)
+        (gradient,) = torch.autograd.grad(f(leaf), leaf, create_graph=True)
+        return gradient.detach(), torch.autograd.grad((gradient * random_map(3, 6, seed=3)).sum(), leaf)[0]
+
+    def expected(maps):
+        q = changes(objective, distances, maps)
+        return torch.logsumexp(t * torch.cat([q, -q]), dim=0) / t**2
+
+    ours = derivatives(lambda maps: objective.value(torch.cat([maps.reshape(-1), maps.new_zeros(1)])))
+    torch.testing.assert_close(ours, derivatives(expected), rtol=1e-8, atol=1e-12)
 
 
 def test_blocks_do_not_matter(monkeypatch):

@@ -33,7 +33,7 @@ import torch
 from scipy.optimize import minimize, minimize_scalar
 from torch import Tensor
 
-from .ranks import Ranks, replicated, total
+from .ranks import Ranks
 from .signed_pairs import signed_pairs_bound
 
 
@@ -120,14 +120,11 @@ def distortion_lower_bound(
 
     def negative_log(theta):
         nonlocal best, weights
-        leaf = torch.as_tensor(theta, dtype=points.dtype).to(points.device).requires_grad_(True)
-        with torch.enable_grad():
-            value = _log_squared_bound(leaf, points, fourth, n_components, own, ranks)
-            (gradient,) = torch.autograd.grad(value, leaf)
-        if not math.isfinite(value.item()):
+        value, gradient = _log_squared_bound(theta, points, fourth, n_components, own, ranks)
+        if not math.isfinite(value):
             return 1e3, np.zeros_like(theta)
-        best, weights = max((best, weights), (math.exp(0.5 * value.item()), theta), key=lambda found: found[0])
-        return -value.item(), -gradient.cpu().numpy() * math.sqrt(n)
+        best, weights = max((best, weights), (math.exp(0.5 * value), theta), key=lambda found: found[0])
+        return -value, -gradient * math.sqrt(n)
 
     # The step is measured in units of 1/sqrt(n): the first one would otherwise be of the order of a weight.
     minimize(
@@ -144,18 +141,20 @@ def distortion_lower_bound(
 
 
 def _log_squared_bound(theta, points, fourth, k, own, ranks):
-    p = replicated(torch.softmax(theta, dim=0), ranks)
-    centre = replicated(total(p[own] @ points, ranks), ranks)
-    weighted = torch.sqrt(p[own])[:, None] * (points - centre)
-    if ranks.size > 1 or points.shape[1] <= points.shape[0]:
-        gram = total(weighted.T @ weighted, ranks)
-    else:
-        gram = weighted @ weighted.T
-    spectrum = torch.linalg.eigvalsh(gram)
-    tail = (spectrum[:-k] - _spectral_rounding(points, spectrum.detach(), ranks)).clamp(min=0)
-    return torch.log(4 * (tail.square().sum() + tail.sum() ** 2 / (k + 1))) - torch.log(
-        total(p[own] @ fourth @ p, ranks)
-    )
+    """Return the log of the squared bound at weights ``p = softmax(theta)``, and its gradient in ``theta``."""
+    p = torch.softmax(torch.as_tensor(theta, dtype=points.dtype), dim=0).to(points.device)
+    centred = points - ranks.sum(p[own] @ points)
+    spectrum, axes = torch.linalg.eigh(ranks.sum((p[own, None] * centred).T @ centred))
+    tail = (spectrum[:-k] - _spectral_rounding(points, spectrum, ranks)).clamp(min=0)
+    trace = tail.sum()
+    squared = tail.square().sum() + trace**2 / (k + 1)
+    pairs = fourth @ p
+    spread = ranks.sum(p[own] @ pairs)
+    along = 2 * (tail + trace / (k + 1)) * (tail > 0) / squared
+    # The centre is a mean under p: that it moves too changes nothing to first order
+    slope = ranks.gather((centred @ axes[:, :-k]).square() @ along - 2 * pairs / spread)
+    value = torch.log(4 * squared) - torch.log(spread)
+    return value.item(), (p * (slope - p @ slope)).cpu().numpy()
 
 
 def _spectral_rounding(points, spectrum, ranks):

@@ -9,7 +9,7 @@ from scipy.spatial.distance import pdist, squareform
 from sklearn.random_projection import johnson_lindenstrauss_min_dim
 
 from sklearn_derand.engine import certify, minimize
-from sklearn_derand.problems import pair_geometry
+from sklearn_derand.problems import distortion_bounds, pair_geometry
 from sklearn_derand.problems.distortion_bounds import distortion_lower_bound, gaussian_bound
 from sklearn_derand.problems.johnson_lindenstrauss import PairDistortion, split_law
 from sklearn_derand.problems.pair_blocks import Neighbours
@@ -238,6 +238,19 @@ def test_no_map_beats_the_lower_bound(seed):
         q = (images[i] - images[j]).square().sum(dim=1) / distances[i, j]
         best = min(best, ((q.max() - q.min()) / (q.max() + q.min())).item())
     assert best >= bound - 1e-12
+
+
+def test_the_lower_bound_ascends_along_its_own_gradient(monkeypatch):
+    """By central differences, at weights at random and with fewer coordinates than points."""
+    objective, distances = pose(n=9, r=5, duplicate=False)
+    calls = []
+    monkeypatch.setattr(distortion_bounds, "minimize", lambda f, start, **_: calls.append(f))
+    distortion_lower_bound(objective.points, distances, 2)
+    theta = np.random.RandomState(4).standard_normal(9)
+    _, gradient = calls[0](theta)
+    moves = 1e-5 * np.eye(9)
+    numeric = [(calls[0](theta + move)[0] - calls[0](theta - move)[0]) / 2e-5 for move in moves]
+    np.testing.assert_allclose(gradient, numeric, rtol=1e-6, atol=1e-8)
 
 
 def test_lower_bound_grows_with_its_budget_and_is_zero_at_full_dimension():

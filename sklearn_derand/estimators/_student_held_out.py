@@ -25,10 +25,15 @@ class HeldOut:
     """A split of the rows, and descents on its larger part judged on its smaller one."""
 
     def __init__(self, data: StudentData, spec: StudentSpec, fraction: float, seed: int):
+        self.data, self.fraction = data, fraction
         order = np.random.RandomState(seed).permutation(data.n_samples())
         n_held = min(max(1, round(fraction * len(order))), len(order) - 1)
         self.held, self.fitted = (data.own(rows) for rows in np.split(order, [n_held]))
         self.spec, self.seed = spec, seed
+
+    def redrawn(self, seed: int) -> HeldOut:
+        """Return another split of the same rows, in the same proportion."""
+        return HeldOut(self.data, self.spec, self.fraction, seed)
 
     def descend(self, rank, penalty, decay, start):
         """Return the risk, the student and its losses on the rows set aside."""

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from sklearn_derand.estimators import _student_penalties
+from sklearn_derand.estimators._student_data import prepare_data
 from sklearn_derand.estimators._student_held_out import PATIENCE, HeldOut
 from sklearn_derand.estimators._student_penalties import (
     JUMPS,
@@ -21,7 +22,8 @@ from sklearn_derand.estimators._student_penalties import (
 )
 from sklearn_derand.estimators._student_rank import RANK_PATIENCE, choose_rank
 from sklearn_derand.estimators._student_search import StudentSpec
-from sklearn_derand.estimators._student_trials import Search
+from sklearn_derand.estimators._student_trials import FINISHES, SPLITS, Search
+from sklearn_derand.problems.ranks import Ranks
 
 
 class WrittenDown:
@@ -171,7 +173,37 @@ def test_batches_of_starts_that_meet_or_fall_deep_are_taken(losses, places, take
     monkeypatch.setattr(Search, "_bootstrap", lambda *_: "bootstrap")
     monkeypatch.setattr(Search, "_indices", lambda self, trial: trial.params)
     split = SimpleNamespace(descend=lambda rank, penalty, decay, start: (None, None, decay), mean=float)
+    split.redrawn = lambda seed: split
     found = Search("rows", None, 1, 12, None, 0).find(split, None, None)
     assert next(batches, None) is None
     assert (found is not None) == taken
     assert not taken or np.argmax(found[2]) == places[np.argmin(losses)]
+
+
+def test_penalties_after_a_search_are_chosen_by_several_splits(monkeypatch):
+    """The rows first set aside want the least penalty, all others, by a little, the largest."""
+    monkeypatch.setattr(
+        Search, "_best_trial", lambda self, data, *_: SimpleNamespace(value=1.0 if data is None else 0.5, params=None)
+    )
+    monkeypatch.setattr(Search, "_bootstrap", lambda *_: None)
+    monkeypatch.setattr(Search, "_indices", lambda self, trial: np.eye(1, 5))
+    seeds = []
+
+    def split(slope):
+        return SimpleNamespace(descend=lambda rank, penalty, *_: (None, None, slope * penalty), mean=float)
+
+    first = split(1.0)
+    first.redrawn = lambda seed: seeds.append(seed) or split(-0.9)
+    penalty, _, _ = Search("rows", None, 1, 12, None, 0).find(first, None, None)
+    assert penalty == max(penalty for penalty, _ in FINISHES)
+    assert len(seeds) == len(set(seeds)) == SPLITS - 1
+
+
+def test_a_split_is_redrawn_in_its_own_proportion():
+    rows, targets = np.random.RandomState(0).standard_normal((2, 10, 2))
+    data = prepare_data(rows, targets, np.ones(10), "squared_error", Ranks())
+    split = HeldOut(data, None, 0.3, 0)
+    again, other = split.redrawn(0), split.redrawn(1)
+    np.testing.assert_array_equal(again.held.targets, split.held.targets)
+    assert not np.array_equal(other.held.targets, split.held.targets)
+    assert (other.held.n_samples(), other.fitted.n_samples()) == (3, 7)

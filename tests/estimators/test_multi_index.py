@@ -315,15 +315,17 @@ def test_linear_tails_predict_beyond_the_rows():
     assert errors[0] < 0.5 * errors[1]
 
 
+@pytest.mark.parametrize("refine", [False, True])
 @pytest.mark.parametrize("link, n_components", [("tanh", 1), ("product", 2)])
-def test_auto_alpha_predicts_as_well_as_a_grid_search(link, n_components):
+def test_auto_alpha_predicts_as_well_as_a_grid_search(link, n_components, refine):
     X, y = make_multi_index(400, 5, n_components, link=link, noise=0.3, random_state=1)
-    settings = {"refine": False, "hidden_layer_sizes": (8,)}
+    settings = {"refine": refine, "hidden_layer_sizes": (8,)}
     search = GridSearchCV(student(n_components, **settings), {"alpha": list(ALPHAS)}, cv=4).fit(X, y)
     error = search.cv_results_["std_test_score"][search.best_index_] / 2.0
     chosen = cross_val_score(student(n_components, alpha="auto", **settings), X, y, cv=4).mean()
     assert chosen > search.best_score_ - error
-    assert search.cv_results_["mean_test_score"].min() < search.best_score_ - error  # the grid matters
+    if not refine:  # the refined student depends little on it
+        assert search.cv_results_["mean_test_score"].min() < search.best_score_ - error
 
 
 def test_with_a_given_decay_each_penalty_is_tried_once(single, monkeypatch):

@@ -33,6 +33,10 @@ LARGEST_RECIPROCAL = 300.0
 """Shift up to which ``exp(+-2 shift)`` is far from overflow. Beyond it the lesser moment of a pair, at most
 ``exp(-shift)``, is lost beside the sum, which is 1 and more."""
 
+LARGEST_EXPONENT = 600.0
+"""Exponent ``t`` up to which no shift is looked for: ``exp(-t)`` is far from underflow, and no pair is shorter than
+0. Should one be so long that the sum is not finite, all is done again with a shift."""
+
 LEAST_EXPONENT = -700.0
 """What is below is raised to it: near underflow an exponential takes eight times as long in torch."""
 
@@ -130,6 +134,9 @@ class PairMoments:
         t, k = self.t, self.n_components
         if s == 0.0:
             if shift < LARGEST_RECIPROCAL:  # the two are reciprocal: one exponential serves both
+                if shift == 0.0:
+                    plus = torch.mul(change, t).exp_()
+                    return plus, plus.reciprocal()
                 plus = torch.mul(change, t).sub_(shift).exp_()
                 return plus, plus.reciprocal().mul_(math.exp(-2 * shift))
             # Pairs that do not count give exp(-shift) and 0, either below 1e-130
@@ -193,14 +200,22 @@ class PairMoments:
 
     def gradient(self, images: Tensor, s: float) -> tuple[float, Tensor, float]:
         """Return ``log F`` and its gradient in ``Y`` and in ``s``."""
+        if s == 0.0 and self.t < LARGEST_EXPONENT:
+            found = self._gradient(images, s, 0.0)
+            if math.isfinite(found[0]):
+                return found
+        return self._gradient(images, s, None)
+
+    def _gradient(self, images, s, given):
+        """Return the same with a given shift, or None for the largest exponent."""
         sides = self._sides(images)
         neighbours = Neighbours(sides[1][:-1], images.shape[1], self._once)
-        slope_s, total, shift = 0.0, 0.0, -math.inf
+        slope_s, total, shift = 0.0, 0.0, -math.inf if given is None else given
         alpha, gamma, _, _ = self._noise_terms(s)
         first = self._first_s(s)
         for block in self.blocks:
             change = self._change(sides, block)
-            top = self._largest_exponent(change, s)
+            top = self._largest_exponent(change, s) if given is None else given
             if top > shift:
                 old = math.exp(shift - top)
                 total, slope_s, shift = total * old, slope_s * old, top

@@ -70,12 +70,15 @@ def test_derivatives(rows, t, variance, scale, monkeypatch):
     assert torch.autograd.gradgradcheck(objective.value, (params,), atol=1e-8, rtol=1e-5)
 
 
-@pytest.mark.parametrize("t", [30.0, 600.0, 5000.0])
-def test_derivatives_of_a_sharp_maximum_are_those_of_logsumexp(t):
-    """At the best scale, where near and far pairs decide; the exponentials are written in one way per range."""
+@pytest.mark.parametrize("t, length", [(30.0, 1.0), (800.0, 1.0), (5000.0, 1.0), (30.0, 6.0)])
+def test_derivatives_of_a_maximum_are_those_of_logsumexp(t, length):
+    """At the best scale, where near and far pairs decide, and at one whose exponentials overflow.
+
+    The exponentials are written in one way per range.
+    """
     objective, distances = pose(t=t)
     low, high = objective.extremes(objective.pack(random_map(3, 6), 0.0))
-    maps = random_map(3, 6) * math.sqrt(2 / (low + high))
+    maps = random_map(3, 6) * math.sqrt(2 / (low + high)) * length
 
     def derivatives(f):
         leaf = maps.clone().requires_grad_(True)

@@ -70,7 +70,7 @@ def test_derivatives(rows, t, variance, scale, monkeypatch):
     assert torch.autograd.gradgradcheck(objective.value, (params,), atol=1e-8, rtol=1e-5)
 
 
-@pytest.mark.parametrize("t, length", [(30.0, 1.0), (800.0, 1.0), (5000.0, 1.0), (30.0, 6.0)])
+@pytest.mark.parametrize("t, length", [(30.0, 1.0), (800.0, 1.0), (5000.0, 1.0), (30.0, 4.0)])
 def test_derivatives_of_a_maximum_are_those_of_logsumexp(t, length):
     """At the best scale, where near and far pairs decide, and at one whose exponentials overflow.
 

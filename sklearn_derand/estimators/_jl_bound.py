@@ -2,12 +2,12 @@
 
 import numpy as np
 
-POINT_WORK, PAIR_WORK, LEAST = 2e8, 1.2e8, 30
+POINT_WORK, PAIR_WORK, LEAST = 2e8, 1.6e8, 30
 """Work that goes into the lower bound, in cubes of a matrix's order: weights of points, and of pairs where there is
-time for this many evaluations (fewer bring nothing), which there is up to 158 points. Nor do pairs weigh where points
+time for this many evaluations (fewer bring nothing), which there is up to 174 points. Nor do pairs weigh where points
 are fewer than that: several ascents end apart there, and none can be relied on to confirm another."""
 
-MOST, MOST_POINTS, FIRST = 120, 60, 20
+MOST, MOST_POINTS, FIRST = 160, 50, 20
 """Evaluations that suffice: with weights of pairs, of points alone, and of points where so many with pairs follow."""
 
 

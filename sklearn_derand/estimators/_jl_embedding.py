@@ -117,7 +117,7 @@ class DerandJLEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Deran
         What the Gaussian law guarantees beforehand for the best of its draws (``min_t (1/t) log F_t(0, 1/k)``);
         a ConvergenceWarning tells if ``distortion_`` exceeds it. At 1 or above it is no guarantee at all.
     distortion_lower_bound_ : float
-        No map of these points to as many dimensions, linear or not, has a smaller distortion. Of 30 to 158 points
+        No map of these points to as many dimensions, linear or not, has a smaller distortion. Of 30 to 174 points
         it is sharpened by weights of pairs.
     validation_distortion_ : float
         With ``validation_fraction``: largest relative change over the pairs with a point set aside, averaged over the

@@ -442,7 +442,7 @@ def test_tails_take_the_pairs_of_all_splits_together():
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@pytest.mark.parametrize("n, budget", [(29, (60, 0)), (60, (20, 120)), (150, (60, 35)), (160, (60, 0))])
+@pytest.mark.parametrize("n, budget", [(29, (50, 0)), (60, (20, 160)), (150, (50, 47)), (180, (50, 0))])
 def test_work_that_goes_into_the_lower_bound(n, budget, monkeypatch):
     """Weights of points ascend briefly where many evaluations with those of pairs follow, and there alone."""
     seen = []

@@ -33,7 +33,7 @@ LARGEST_RECIPROCAL = 300.0
 """Shift up to which ``exp(+-2 shift)`` is far from overflow. Beyond it the lesser moment of a pair, at most
 ``exp(-shift)``, is lost beside the sum, which is 1 and more."""
 
-LARGEST_EXPONENT = 600.0
+UNSHIFTED = 600.0
 """Exponent ``t`` up to which no shift is looked for: ``exp(-t)`` is far from underflow, and no pair is shorter than
 0. Should one be so long that the sum is not finite, all is done again with a shift."""
 
@@ -200,7 +200,7 @@ class PairMoments:
 
     def gradient(self, images: Tensor, s: float) -> tuple[float, Tensor, float]:
         """Return ``log F`` and its gradient in ``Y`` and in ``s``."""
-        if s == 0.0 and self.t < LARGEST_EXPONENT:
+        if s == 0.0 and self.t < UNSHIFTED:
             found = self._gradient(images, s, 0.0)
             if math.isfinite(found[0]):
                 return found

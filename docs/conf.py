@@ -74,15 +74,22 @@ def _block(translator, node):
 
 
 class Benchmark(Directive):
-    """Show ``benchmarks/NAME.txt``, the output of ``examples/benchmarks/NAME.py``, or say how to print it."""
+    """Show ``benchmarks/NAME.txt``, or say how to print it.
+
+    It is the output of ``examples/benchmarks/NAME.py``, or of the one whose name, with an underscore, NAME begins with.
+    """
 
     required_arguments = 1
 
     def run(self):
         name = self.arguments[0]
-        script = f"``python examples/benchmarks/{name}.py --help``"
+        docs = Path(__file__).parent
+        stem = name
+        while not (docs.parent / "examples" / "benchmarks" / f"{stem}.py").exists():
+            stem = stem[: stem.rindex("_")]
+        script = f"``python examples/benchmarks/{stem}.py --help``"
         lines = [f"``{name}.txt`` has not been printed for this version; {script} tells how.", ""]
-        if (Path(__file__).parent / "benchmarks" / f"{name}.txt").exists():
+        if (docs / "benchmarks" / f"{name}.txt").exists():
             lines = [f".. literalinclude:: /benchmarks/{name}.txt", "   :language: text", "", f"Again: {script}.", ""]
         parent = nodes.Element()
         self.state.nested_parse(StringList(lines, source=f"benchmark {name}"), self.content_offset, parent)

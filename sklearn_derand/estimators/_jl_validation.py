@@ -50,18 +50,16 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from scipy import linalg, sparse
+from scipy import sparse
 
 from sklearn_derand.estimators._jl_path import Descent
 from sklearn_derand.estimators._jl_points import SpanCoordinates
+from sklearn_derand.estimators._jl_starts import random_rows, starts
 from sklearn_derand.estimators._jl_tails import Look, outlook, variation
 from sklearn_derand.metrics._distortion import squared_distances
 
 LADDER = [(2.0, (10, 20)), (4.0, (10, 20)), (8.0, (20, 40)), (16.0, (40,)), (64.0, (40,))]
 """Exponents and the steps between two looks at the points set aside."""
-
-AXES = (0.0, 0.5, 1.0)
-"""Share of the components that start along principal axes, each with a random image of all other directions added."""
 
 SHARES = (1.0, 0.85, 0.7)
 """Of the part outside the fitted span that are tried."""
@@ -71,9 +69,6 @@ EVEN = 0.95
 axes lengthen the common words: on 1,000 texts one new document of 1,098 words came out twice too long, which no fold
 foretold. Fourteen splits: .707 on new points where the least promise had .730; of 250 texts, sixteen splits, .632 and
 .636 (measured)."""
-
-FRAME_STEPS = 10
-"""Of the alternating projections: rows are then orthogonal to 1e-12 at 64 x 5,000, to 1e-3 at 10 x 30."""
 
 
 @dataclass(frozen=True)
@@ -239,7 +234,7 @@ def walks(tensors, coordinates, drawn, only=None):
     from sklearn_derand.problems.johnson_lindenstrauss import PairDistortion
 
     pose = partial(PairDistortion, *tensors(coordinates.points, coordinates.inverse_distances), len(drawn[0]))
-    for number, (maps, outside) in enumerate(_starts(coordinates, drawn)):
+    for number, (maps, outside) in enumerate(starts(coordinates, drawn)):
         if only is not None and number != only:
             continue
         descent = Descent.at_map(pose(LADDER[0][0]), maps)
@@ -249,57 +244,6 @@ def walks(tensors, coordinates, drawn, only=None):
             for steps in stops:
                 descent.glide(steps)
                 yield _balanced(descent, outside, coordinates)
-
-
-def random_rows(k, d, seed, *, even):
-    """Draw the random part of each start: scaled orthogonal rows, the same for all splits.
-
-    Parameters
-    ----------
-    k, d : int
-        Rows and columns. Of more rows than columns the last are 0.
-    seed : int
-        Of the draws.
-    even : bool
-        Whether all columns are to be equally long.
-
-    Returns
-    -------
-    list of ndarray of shape (k, d)
-        One for each share of principal axes.
-    """
-    random = np.random.RandomState(seed)
-    drawn = [np.zeros((k, d)) for _ in AXES]
-    for rows in drawn:
-        basis = linalg.qr(random.standard_normal((d, min(k, d))), mode="economic")[0].T
-        rows[: len(basis)] = (_tight_frame(basis) if even else basis) * np.sqrt(d / k)
-    return drawn
-
-
-def _starts(coordinates, drawn):
-    """Yield maps on the span and outside: random rows, with more and more principal axes, and the axes alone."""
-    k, d = drawn[0].shape
-    for share, rows in zip(AXES, drawn, strict=True):
-        maps = coordinates.inside(rows)
-        outside = rows - coordinates.to_features(maps)
-        n_axes = min(round(share * k), coordinates.rank)
-        # The sign of an axis is arbitrary; tied to the random rows it is the same in all splits, and so is the map.
-        maps[:, :n_axes] = np.eye(k, n_axes) * np.where(maps.diagonal()[:n_axes] < 0, -1.0, 1.0)
-        yield maps, outside
-    yield np.eye(k, coordinates.rank), np.zeros((k, d))
-
-
-def _tight_frame(rows):
-    """Turn orthonormal rows into nearly orthogonal ones whose columns are all equally long."""
-    # A random map with columns of length 1 moves the squared length of u, of length 1, by a variance of
-    # 2 / k (1 - sum_j u_j^4), one with Gaussian columns by 2 / k: the difference of two documents of few words, the
-    # worst pair, gains most. With orthogonal rows as well it is a unit-norm tight frame (Benedetto and Fickus 2003),
-    # found here by alternating projections (Tropp, Dhillon, Heath and Strohmer 2005).
-    for _ in range(FRAME_STEPS):
-        values, vectors = linalg.eigh(rows @ rows.T)
-        rows = (vectors / np.sqrt(values)) @ (vectors.T @ rows)
-        rows = rows * np.sqrt(len(rows) / rows.shape[1]) / np.linalg.norm(rows, axis=0)
-    return rows
 
 
 def _balanced(descent, outside, coordinates):

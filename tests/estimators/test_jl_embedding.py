@@ -25,6 +25,7 @@ from sklearn_derand.estimators import (
     _jl_embedding,
     _jl_path,
     _jl_scale,
+    _jl_starts,
     _jl_tails,
     _jl_validation,
 )
@@ -465,7 +466,7 @@ def test_splits_set_each_point_aside_at_most_once(n, share, sizes):
 
 def test_random_rows_for_sparse_points_make_a_unit_norm_tight_frame():
     rows = linalg.qr(np.random.RandomState(0).standard_normal((300, 12)), mode="economic")[0].T
-    frame = _jl_validation._tight_frame(rows)
+    frame = _jl_starts._tight_frame(rows)
     np.testing.assert_allclose((frame**2).sum(axis=0), 12 / 300, rtol=1e-12)
     np.testing.assert_allclose(frame @ frame.T, np.eye(12), atol=1e-5)
     # Two words: half of the variance of a Gaussian map is gone, 2 / k (1 - 1/2).
@@ -509,7 +510,7 @@ def test_the_recipe_is_walked_again_with_all_points(monkeypatch):
     coordinates, parts = SpanCoordinates.of(X), _jl_validation.splits(40, 0.25, 0)
     components, distortion = _jl_validation.map_for_new_points(tensors, coordinates, parts, 12, 3)
 
-    drawn = _jl_validation.random_rows(12, 64, 3, even=False)
+    drawn = _jl_starts.random_rows(12, 64, 3, even=False)
 
     def maps(points):
         stops = _jl_validation.walks(tensors, points, drawn)
@@ -551,9 +552,9 @@ def test_starts_do_not_depend_on_the_signs_of_axes():
     turned = dataclasses.replace(
         coordinates, points=coordinates.points * signs, basis=coordinates.basis * signs[:, None]
     )
-    drawn = _jl_validation.random_rows(8, 64, 0, even=False)
+    drawn = _jl_starts.random_rows(8, 64, 0, even=False)
     for (one, outside), (other, same) in zip(
-        _jl_validation._starts(coordinates, drawn), _jl_validation._starts(turned, drawn), strict=True
+        _jl_starts.starts(coordinates, drawn), _jl_starts.starts(turned, drawn), strict=True
     ):
         gram, again = (rows.T @ rows for rows in (coordinates.to_features(one), turned.to_features(other)))
         np.testing.assert_allclose(gram, again, atol=1e-12)

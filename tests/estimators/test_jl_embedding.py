@@ -29,6 +29,7 @@ from sklearn_derand.estimators import (
     _jl_tails,
     _jl_validation,
 )
+from sklearn_derand.estimators._jl_outside import cross_weight
 from sklearn_derand.estimators._jl_points import SpanCoordinates
 from sklearn_derand.metrics import distortions, max_distortion
 from sklearn_derand.problems import distortion_bounds
@@ -512,11 +513,15 @@ def test_the_recipe_is_walked_again_with_all_points(monkeypatch):
 
     drawn = _jl_starts.random_rows(12, 64, 3, even=False)
 
-    def maps(points):
-        stops = _jl_validation.walks(tensors, points, drawn)
+    def unseen(part):
+        others = np.setdiff1d(np.arange(40), part)
+        return _jl_validation.NewPairs.of(X[part], X[others]).unseen(SpanCoordinates.of(X[others]))
+
+    def maps(points, unseen):
+        stops = _jl_validation.walks(tensors, points, drawn, cross_weight(unseen))
         return [stop.components(share) for stop in stops for share in _jl_validation.SHARES]
 
-    walked = maps(coordinates)
+    walked = maps(coordinates, np.concatenate([unseen(part) for part in parts]))
     scales = [np.linalg.norm(components) / np.linalg.norm(one) for one in walked]
     gaps = [np.abs(components - scale * one).max() for scale, one in zip(scales, walked, strict=True)]
     chosen = int(np.argmin(gaps))
@@ -525,7 +530,7 @@ def test_the_recipe_is_walked_again_with_all_points(monkeypatch):
     worst = []
     for part in parts:
         others = np.setdiff1d(np.arange(40), part)
-        one = scales[chosen] * maps(SpanCoordinates.of(X[others]))[chosen]
+        one = scales[chosen] * maps(SpanCoordinates.of(X[others]), unseen(part))[chosen]
         order = np.concatenate([part, others])
         changes = np.abs(distortions(X[order], X[order] @ one.T))
         worst.append(changes[np.triu_indices(40, 1)[0] < part.size].max())

@@ -6,6 +6,9 @@ from scipy import linalg
 AXES = (0.0, 0.5, 1.0)
 """Share of the components that start along principal axes, each with a random image of all other directions added."""
 
+HALF_AXES = 1
+"""Of the starts, the one with half of the components along axes."""
+
 FRAME_STEPS = 10
 """Of the alternating projections: rows are then orthogonal to 1e-12 at 64 x 5,000, to 1e-3 at 10 x 30."""
 

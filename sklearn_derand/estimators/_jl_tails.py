@@ -31,7 +31,7 @@ class Look:
     ----------
     count : int
         Pairs within the points set aside.
-    mean, mean_square : float
+    mean : float
         Of the cube roots of their ratios.
     smallest, largest : ndarray
         The ``ORDER`` least and greatest of these roots, the most extreme first.
@@ -43,7 +43,6 @@ class Look:
 
     count: int
     mean: float
-    mean_square: float
     smallest: np.ndarray
     largest: np.ndarray
     mixed: tuple[float, float]
@@ -53,19 +52,11 @@ class Look:
     def at(cls, within, mixed):
         """Read off the ratios of pairs within the points set aside, and of mixed pairs."""
         roots = np.sort(np.cbrt(within))
-        mean, square = (float(roots.mean()), float(roots @ roots / roots.size)) if roots.size else (1.0, 1.0)
+        mean = float(roots.mean()) if roots.size else 1.0
         between = mixed.min(initial=1.0), mixed.max(initial=1.0)
         everything = np.concatenate([within, mixed]) if within.size + mixed.size else np.ones(1)
         ends = everything.min(), everything.max()
-        return cls(roots.size, mean, square, roots[:ORDER], roots[::-1][:ORDER], between, ends)
-
-
-def variation(looks):
-    """Return the variance of the cube roots over their squared mean, of all splits together; 0 if there are none."""
-    total = sum(look.count for look in looks)
-    mean = sum(look.count * look.mean for look in looks)
-    square = sum(look.count * look.mean_square for look in looks)
-    return total * square / mean**2 - 1 if mean > 0 else 0.0
+        return cls(roots.size, mean, roots[:ORDER], roots[::-1][:ORDER], between, ends)
 
 
 def tails(looks):

@@ -19,8 +19,9 @@ a path, is best, the recipe wins, and takes its scale along.
 
 **Outside the fitted span** a map stays random, and what new points have there is noise to it. Where that is
 little (images), the map is better with less of it: ``|M u|^2`` varies less, though short by a part that varies itself.
-Where it is much (words), it is better left alone. The share is no matter of extremes, and the relative variance of the
-cube roots over the pairs set aside, averaged over a path, tells it apart with little noise.
+Where it is much (words), it is better left alone. Each start takes the share that promises least, averaged over its
+path. (The relative variance of the cube roots chose as well while what is outside was spread evenly; now it keeps all
+of it, where the extremes, pairs of which a third is new, are better with less: fashion at k = 32 .644, now .627.)
 
 Tried and not kept: the extremes themselves, or two-parameter fits to the tails (noisier); slopes of eight statistics in
 each split, averaged (blind to tails that are heavier than chi-square further out, it prefers maps descended too far);
@@ -58,8 +59,8 @@ from scipy import sparse
 from sklearn_derand.estimators._jl_outside import cross_weight, spread_out
 from sklearn_derand.estimators._jl_path import Descent
 from sklearn_derand.estimators._jl_points import SpanCoordinates
-from sklearn_derand.estimators._jl_starts import random_rows, starts
-from sklearn_derand.estimators._jl_tails import Look, outlook, variation
+from sklearn_derand.estimators._jl_starts import HALF_AXES, random_rows, starts
+from sklearn_derand.estimators._jl_tails import Look, outlook
 from sklearn_derand.metrics._distortion import squared_distances
 
 LADDER = [(2.0, (10, 20)), (4.0, (10, 20)), (8.0, (20, 40)), (16.0, (40,)), (64.0, (40,))]
@@ -68,11 +69,13 @@ LADDER = [(2.0, (10, 20)), (4.0, (10, 20)), (8.0, (20, 40)), (16.0, (40,)), (64.
 SHARES = (1.0, 0.85, 0.7)
 """Of the part outside the fitted span that are tried."""
 
-EVEN = 0.95
-"""What another start must promise, for sparse rows, of what random rows with even columns do. Descents from leading
-axes lengthen the common words: on 1,000 texts one new document of 1,098 words came out twice too long, which no fold
-foretold. Fourteen splits: .707 on new points where the least promise had .730; of 250 texts, sixteen splits, .632 and
-.636 (measured)."""
+PREFERENCE = 0.95
+"""What another start must promise, of what the preferred one does. Between starts the promise tells little. For sparse
+rows that is random rows with even columns: descents from leading axes lengthen the common words, and on 1,000 texts one
+new document of 1,098 words came out twice too long, which no fold foretold (fourteen splits: .707 on new points where
+the least promise had .730; of 250 texts, sixteen splits, .632 and .636). For dense ones it is half of the components
+along axes: fashion at k = 32 .626 where the least promise had .627, at 128 .267 and .278, digits at k = 8, 16 and 32
+.931, .644, .308 and .936, .642, .308, genes .448 and .451 (eight to twenty splits; measured)."""
 
 
 @dataclass(frozen=True)
@@ -206,31 +209,27 @@ def map_for_new_points(tensors, coordinates, aside, k, seed):
         seen.append([pairs.looks(stop) for stop in walks(tensors, fitted, drawn, cross_weight(unseen[-1]))])
     recipes = [[list(looks) for looks in zip(*stops, strict=True)] for stops in zip(*seen, strict=True)]
     length = 1 + sum(len(steps) for _, steps in LADDER)
-    shares = np.repeat(_shares(recipes, length), length)
-    recipes = [looks[share] for looks, share in zip(recipes, shares, strict=True)]
-    expected, squares = np.array([outlook(looks, n * (n - 1) // 2) for looks in recipes]).T
-    chosen = _least(expected.reshape(-1, length), EVEN if even else 1.0)
-    ends = squares[chosen] * np.array([look.extremes for look in recipes[chosen]])
+    outlooks = np.array([[outlook(looks, n * (n - 1) // 2) for looks in shares] for shares in recipes])
+    expected, squares = outlooks.reshape(-1, length, len(SHARES), 2).transpose(3, 0, 1, 2)
+    start, place, share = _least(expected, 0 if even else HALF_AXES)
+    square = squares[start, place, share]
+    ends = square * np.array([look.extremes for look in recipes[start * length + place][share]])
     distortion = np.maximum(1 - ends[:, 0], ends[:, 1] - 1).mean()
-    start, place = divmod(chosen, length)
     walk = walks(tensors, coordinates, drawn, cross_weight(np.concatenate(unseen)), only=start)
     stop = next(stop for i, stop in enumerate(walk) if i == place)
-    return np.sqrt(squares[chosen]) * stop.components(SHARES[shares[chosen]]), float(max(distortion, 0.0))
+    return np.sqrt(square) * stop.components(SHARES[share]), float(max(distortion, 0.0))
 
 
-def _shares(recipes, length):
-    """Return the index of the share at which ratios vary least, for each start."""
-    spread = np.array([[variation(looks) for looks in shares] for shares in recipes])
-    return spread.reshape(-1, length, len(SHARES)).mean(axis=1).argmin(axis=1)
-
-
-def _least(expected, share):
-    """Return the flat index of the least promise, of other starts than the first if it is below this share of its."""
+def _least(expected, preferred):
+    """Return start, stop and share of the least promise, given those of all; the preferred start's counts for less."""
+    shares = expected.mean(axis=1).argmin(axis=1)
+    promised = np.take_along_axis(expected, shares[:, None, None], axis=2)[:, :, 0]
     # Averaged over neighbours: maps a few steps apart differ by less than the noise of what they promise.
-    wide = np.pad(expected, ((0, 0), (1, 1)), mode="edge")
+    wide = np.pad(promised, ((0, 0), (1, 1)), mode="edge")
     promised = (wide[:, :-2] + wide[:, 1:-1] + wide[:, 2:]) / 3
-    promised[0] *= share
-    return int(np.argmin(promised))
+    promised[preferred] *= PREFERENCE
+    start, place = divmod(int(np.argmin(promised)), promised.shape[1])
+    return start, place, int(shares[start])
 
 
 def walks(tensors, coordinates, drawn, weight, only=None):

@@ -435,12 +435,9 @@ def test_tails_take_the_pairs_of_all_splits_together():
     sample = np.random.RandomState(0).chisquare(9, 400)
     parts = [look(part) for part in np.split(sample, [100, 150])]
     assert _jl_tails.tails(parts) == pytest.approx(_jl_tails.tails([look(sample)]))
-    roots = np.cbrt(sample)
-    assert _jl_tails.variation(parts) == pytest.approx(roots.var() / roots.mean() ** 2)
     assert _jl_tails.tails([look(np.full(9, 8.0))]) == pytest.approx((2.0, 0.0, 0.0), abs=1e-12)
     assert _jl_tails.tails([look(np.array([3.0]))]) == (1.0, 0.0, 0.0)
     assert _jl_tails.tails([look(np.empty(0))]) == (1.0, 0.0, 0.0)
-    assert _jl_tails.variation([look(np.empty(0))]) == _jl_tails.variation([look(np.zeros(3))]) == 0.0
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -496,11 +493,24 @@ def test_every_pair_with_a_point_set_aside_is_looked_at_once():
         assert look.smallest == pytest.approx(np.sort(np.cbrt(within)))
 
 
-@pytest.mark.parametrize("share, promise, start", [(1.0, 0.96, 1), (0.95, 0.96, 0), (0.95, 0.94, 1)])
-def test_the_first_start_is_taken_unless_another_promises_clearly_less(share, promise, start):
-    expected = np.array([np.ones(5), np.full(5, promise), np.ones(5)])
+@pytest.mark.parametrize("preferred, promise, start", [(0, 0.96, 0), (0, 0.94, 1), (1, 1.04, 1), (1, 1.07, 0)])
+def test_the_preferred_start_is_taken_unless_another_promises_clearly_less(preferred, promise, start):
+    expected = np.tile(np.array([1.0, promise, 1.2])[:, None, None], (1, 5, 3))
     expected[:, 4] -= 0.01
-    assert divmod(_jl_validation._least(expected, share), 5) == (start, 4)
+    assert _jl_validation._least(expected, preferred) == (start, 4, 0)
+
+
+def test_each_start_takes_the_share_that_promises_least_on_its_whole_path():
+    """Equals leave all that is outside; one stop that promises much decides nothing."""
+    expected = np.ones((2, 5, 3))
+    expected[0, :, 1] = 0.9
+    expected[0, 2, 2] = 0.7
+    expected[0, 3, 1] = 0.8
+    expected[0, 4, 1] = 0.85
+    assert _jl_validation._least(expected, 0) == (0, 4, 1)
+    expected[1] = 0.5
+    assert _jl_validation._least(expected, 0) == (1, 0, 0)
+    assert _jl_validation.SHARES[0] == 1.0
 
 
 def test_the_recipe_is_walked_again_with_all_points(monkeypatch):
@@ -535,20 +545,6 @@ def test_the_recipe_is_walked_again_with_all_points(monkeypatch):
         changes = np.abs(distortions(X[order], X[order] @ one.T))
         worst.append(changes[np.triu_indices(40, 1)[0] < part.size].max())
     assert distortion == pytest.approx(np.mean(worst), rel=1e-9)
-
-
-def test_less_is_kept_outside_where_that_is_only_noise():
-    """Each start takes the share at which the ratios of its path vary least; equals leave the map as it was drawn."""
-    random = np.random.RandomState(0)
-
-    def look(spread):
-        return [_jl_tails.Look.at(1 + spread * random.standard_normal(200), np.ones(1))]
-
-    one_start = [[look(0.1), look(0.05), look(0.2)], [look(0.1), look(0.05), look(0.02)]]
-    same = look(0.1)
-    other = [[same, same, same], [same, same, same]]
-    assert _jl_validation._shares(one_start + other, 2).tolist() == [1, 0]
-    assert _jl_validation.SHARES[0] == 1.0
 
 
 def test_starts_do_not_depend_on_the_signs_of_axes():

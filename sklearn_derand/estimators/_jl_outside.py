@@ -31,7 +31,8 @@ def water_filling(energies, weight):
     ndarray of shape (k,)
         ``max(0, level - weight energies)``.
     """
-    heights = weight * energies
+    # Only differences count; above the least one a level of 1 is not lost beside a large weight.
+    heights = weight * (energies - energies.min())
     lowest = np.sort(heights)
     levels = (1 + np.cumsum(lowest)) / np.arange(1, lowest.size + 1)
     level = levels[np.flatnonzero(levels > lowest)[-1]]
@@ -73,10 +74,12 @@ def spread_out(images, inverse_distances, weight):
         Symmetric; the identity where there is nothing to go by.
     """
     k = images.shape[1]
+    if weight is None:
+        return np.eye(k)
     # The sum over all pairs of the outer products of differences of images, over squared distances.
     energy = images.T @ (inverse_distances.sum(axis=1)[:, None] * images - inverse_distances @ images)
     total = np.trace(energy)
-    if weight is None or not total > 0:
+    if not total > 0:
         return np.eye(k)
     values, vectors = np.linalg.eigh(energy / total)
     return (vectors * np.sqrt(k * water_filling(np.maximum(values, 0.0), weight))) @ vectors.T

@@ -6,7 +6,7 @@ from scipy import linalg
 AXES = (0.0, 0.5, 1.0)
 """Share of the components that start along principal axes, each with a random image of all other directions added."""
 
-HALF_AXES = 1
+HALF_AXES = AXES.index(0.5)
 """Of the starts, the one with half of the components along axes."""
 
 FRAME_STEPS = 10

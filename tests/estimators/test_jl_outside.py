@@ -15,7 +15,7 @@ def points_of_low_rank(seed, n=30, d=80, noise=0.1):
     return random.standard_normal((n, 5)) @ random.standard_normal((5, d)) + noise * random.standard_normal((n, d))
 
 
-@pytest.mark.parametrize("weight", [0.0, 0.3, 2.0, 50.0, 1e12])
+@pytest.mark.parametrize("weight", [0.0, 0.3, 2.0, 50.0, 1e12, 1e18])
 def test_water_filling_is_least_on_the_simplex(weight):
     energies = np.array([0.5, 0.2, 0.1, 0.1, 0.06, 0.04])
 
@@ -24,7 +24,7 @@ def test_water_filling_is_least_on_the_simplex(weight):
 
     q = water_filling(energies, weight)
     assert q.min() >= 0
-    assert q.sum() == pytest.approx(1.0, rel=1e-3 if weight == 1e12 else 1e-12)
+    assert q.sum() == pytest.approx(1.0, rel=1e-12)
     # A convex problem: the multipliers of its conditions are proof enough.
     slopes = q + weight * energies
     np.testing.assert_allclose(slopes[q > 0], slopes.min(), rtol=1e-12)

@@ -15,6 +15,8 @@ energy in few directions; what was not seen before goes into the others.
 
 import numpy as np
 
+from sklearn_derand.metrics._distortion import squared_distances
+
 
 def water_filling(energies, weight):
     """Return the ``q`` on the simplex that minimises ``sum_i q_i^2 + 2 weight energies_i q_i``.
@@ -83,3 +85,28 @@ def spread_out(images, inverse_distances, weight):
         return np.eye(k)
     values, vectors = np.linalg.eigh(energy / total)
     return (vectors * np.sqrt(k * water_filling(np.maximum(values, 0.0), weight))) @ vectors.T
+
+
+def beyond_neighbours(coordinates, share):
+    """Move every point away from its nearest neighbour, by a share of their distance.
+
+    Parameters
+    ----------
+    coordinates : SpanCoordinates
+        Of the fitted points.
+    share : float
+        In [0, 1/2): squared distances then change by factors in ``[(1 - 2 share)^2, (1 + 2 share)^2]``, since no pair
+        is closer than either point is to its nearest neighbour.
+
+    Returns
+    -------
+    points : ndarray of shape (n, r)
+        ``x_i + share (x_i - x_j)``; points that equal all others stay.
+    inverse_distances : ndarray of shape (n, n)
+        Of these; 0 for pairs that do not count.
+    """
+    points, counted = coordinates.points, coordinates.inverse_distances > 0
+    nearest = coordinates.inverse_distances.argmax(axis=1)
+    moved = points + share * (points - points[nearest])
+    distances = squared_distances(moved)
+    return moved, np.divide(1.0, distances, out=np.zeros_like(distances), where=counted)

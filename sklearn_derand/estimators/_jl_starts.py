@@ -1,54 +1,54 @@
-"""Starts of the recipes for new points: random rows, principal axes, and what lies between."""
+"""Starts of the maps for new points: random rows, some of them replaced by principal axes."""
+
+from dataclasses import dataclass
 
 import numpy as np
-from scipy import linalg
-
-AXES = (0.0, 0.5, 1.0)
-"""Share of the components that start along principal axes, each with a random image of all other directions added."""
-
-HALF_AXES = AXES.index(0.5)
-"""Of the starts, the one with half of the components along axes."""
+from scipy import linalg, sparse
 
 FRAME_STEPS = 10
 """Of the alternating projections: rows are then orthogonal to 1e-12 at 64 x 5,000, to 1e-3 at 10 x 30."""
 
 
-def random_rows(k, d, seed, *, even):
-    """Draw the random part of each start: scaled orthogonal rows, the same for all splits.
+@dataclass(frozen=True)
+class Recipe:
+    """What a map for new points starts from.
 
-    Parameters
+    Attributes
     ----------
-    k, d : int
-        Rows and columns. Of more rows than columns the last are 0.
-    seed : int
-        Of the draws.
+    axes : float
+        Share of the components along principal axes, each with a random image of all other directions added.
+    outside : float
+        What the random rows are multiplied by outside the span of the fitted points.
     even : bool
-        Whether all columns are to be equally long.
-
-    Returns
-    -------
-    list of ndarray of shape (k, d)
-        One for each share of principal axes.
+        Whether all columns of the random rows are equally long.
     """
-    random = np.random.RandomState(seed)
-    drawn = [np.zeros((k, d)) for _ in AXES]
-    for rows in drawn:
-        basis = linalg.qr(random.standard_normal((d, min(k, d))), mode="economic")[0].T
-        rows[: len(basis)] = (_tight_frame(basis) if even else basis) * np.sqrt(d / k)
-    return drawn
 
+    axes: float
+    outside: float
+    even: bool
 
-def starts(coordinates, drawn):
-    """Yield maps on the span and outside: random rows, with more and more principal axes, and the axes alone."""
-    k, d = drawn[0].shape
-    for share, rows in zip(AXES, drawn, strict=True):
+    @classmethod
+    def of(cls, X):
+        """Return what did best on images, digits and genes (dense), or on texts (sparse)."""
+        return cls(axes=0.0, outside=1.0, even=True) if sparse.issparse(X) else cls(axes=0.5, outside=0.85, even=False)
+
+    def random_rows(self, k, d, seed):
+        """Draw scaled orthogonal rows, shape (k, d); of more rows than columns the last are 0."""
+        rows = np.zeros((k, d))
+        basis = linalg.qr(np.random.RandomState(seed).standard_normal((d, min(k, d))), mode="economic")[0].T
+        rows[: len(basis)] = (_tight_frame(basis) if self.even else basis) * np.sqrt(d / k)
+        return rows
+
+    def start(self, coordinates, rows):
+        """Return a map on the span, shape (k, r), and what remains of the random rows outside, shape (k, d)."""
+        k = len(rows)
         maps = coordinates.inside(rows)
-        outside = rows - coordinates.to_features(maps)
-        n_axes = min(round(share * k), coordinates.rank)
+        outside = self.outside * (rows - coordinates.to_features(maps))
+        # As many axes as the span has keep all distances.
+        n_axes = coordinates.rank if coordinates.rank <= k else round(self.axes * k)
         # The sign of an axis is arbitrary; tied to the random rows it is the same in all splits, and so is the map.
         maps[:, :n_axes] = np.eye(k, n_axes) * np.where(maps.diagonal()[:n_axes] < 0, -1.0, 1.0)
-        yield maps, outside
-    yield np.eye(k, coordinates.rank), np.zeros((k, d))
+        return maps, outside
 
 
 def _tight_frame(rows):

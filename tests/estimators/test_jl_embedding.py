@@ -384,7 +384,7 @@ def test_tails_foresee_the_extremes_of_more_pairs():
     foreseen, seen, promised = np.empty(200), np.empty(200), np.empty(200)
     for i in range(200):
         sample, more = (random.chisquare(16, size) / 16 for size in (100, 10_000))
-        promised[i], scale = _jl_tails.outlook([_jl_tails.Look.at(sample, np.ones(1))], 10_000)
+        promised[i], scale = _jl_tails.outlook([_jl_tails.Look.at(sample, sample)], 10_000)
         scales = scale, 2 / (sample.min() + sample.max())
         foreseen[i], seen[i] = (max(1 - scale * more.min(), scale * more.max() - 1) for scale in scales)
     gain = seen - foreseen
@@ -424,14 +424,8 @@ def test_extremes_known_for_sure_are_balanced(low, high, answer):
     assert _jl_tails.least_expected(np.full(3, low), np.full(3, high)) == pytest.approx(answer, abs=1e-12)
 
 
-def test_pairs_with_a_fitted_point_bound_the_extremes():
-    look = partial(_jl_tails.Look.at, np.full(9, 1.0))
-    looks = [look(np.array([0.4, 1.1])), look(np.array([0.9, 1.2]))]
-    assert _jl_tails.outlook(looks, 50) == pytest.approx((0.5, 1 / 0.8))
-
-
 def test_tails_take_the_pairs_of_all_splits_together():
-    look = partial(_jl_tails.Look.at, mixed=np.ones(1))
+    look = partial(_jl_tails.Look.at, everything=np.ones(1))
     sample = np.random.RandomState(0).chisquare(9, 400)
     parts = [look(part) for part in np.split(sample, [100, 150])]
     assert _jl_tails.tails(parts) == pytest.approx(_jl_tails.tails([look(sample)]))
@@ -478,64 +472,57 @@ def test_random_rows_for_sparse_points_make_a_unit_norm_tight_frame():
 
 def test_every_pair_with_a_point_set_aside_is_looked_at_once():
     aside, fitted = DIGITS[:7], np.vstack([DIGITS[7:12], DIGITS[:1]])
-    stop = _jl_validation.Stop(*np.random.RandomState(0).standard_normal((2, 5, 64)))
+    components = np.random.RandomState(0).standard_normal((5, 64))
     pairs = _jl_validation.NewPairs.of(aside, fitted)
     everything = np.vstack([aside, fitted])
-    for share, look in zip(_jl_validation.SHARES, pairs.looks(stop), strict=True):
-        components = stop.components(share)
-        within, all_pairs, among_fitted = (distortions(X, X @ components.T) + 1 for X in (aside, everything, fitted))
-        ratios = pairs.ratios(everything @ components.T)
-        # One point stands in both sets: that pair has no ratio.
-        assert ratios.size == all_pairs.size - among_fitted.size - 1
-        np.testing.assert_allclose(np.sort(ratios[pairs.within]), np.sort(within), rtol=1e-9)
-        assert look.extremes == pytest.approx((ratios.min(), ratios.max()))
-        assert look.mixed == pytest.approx((min(ratios[~pairs.within].min(), 1), max(ratios[~pairs.within].max(), 1)))
-        assert look.smallest == pytest.approx(np.sort(np.cbrt(within)))
+    within, all_pairs, among_fitted = (distortions(X, X @ components.T) + 1 for X in (aside, everything, fitted))
+    ratios = pairs.ratios(everything @ components.T)
+    # One point stands in both sets: that pair has no ratio.
+    assert ratios.size == all_pairs.size - among_fitted.size - 1
+    np.testing.assert_allclose(np.sort(ratios[pairs.within]), np.sort(within), rtol=1e-9)
+    look = pairs.look(components)
+    assert look.extremes == pytest.approx((ratios.min(), ratios.max()))
+    assert look.smallest == pytest.approx(np.sort(np.cbrt(within)))
 
 
-@pytest.mark.parametrize("preferred, promise, start", [(0, 0.96, 0), (0, 0.94, 1), (1, 1.04, 1), (1, 1.07, 0)])
-def test_the_preferred_start_is_taken_unless_another_promises_clearly_less(preferred, promise, start):
-    expected = np.tile(np.array([1.0, promise, 1.2])[:, None, None], (1, 5, 3))
-    expected[:, 4] -= 0.01
-    assert _jl_validation._least(expected, preferred) == (start, 4, 0)
+def test_one_point_set_aside_is_looked_at_with_the_fitted_ones():
+    pairs = _jl_validation.NewPairs.of(DIGITS[:1], DIGITS[1:9])
+    look = pairs.look(np.eye(5, 64))
+    expected = ((DIGITS[1:9] - DIGITS[0])[:, :5] ** 2).sum(axis=1) / ((DIGITS[1:9] - DIGITS[0]) ** 2).sum(axis=1)
+    assert look.count == 8
+    assert look.smallest == pytest.approx(np.sort(np.cbrt(expected)))
 
 
-def test_each_start_takes_the_share_that_promises_least_on_its_whole_path():
-    """Equals leave all that is outside; one stop that promises much decides nothing."""
-    expected = np.ones((2, 5, 3))
-    expected[0, :, 1] = 0.9
-    expected[0, 2, 2] = 0.7
-    expected[0, 3, 1] = 0.8
-    expected[0, 4, 1] = 0.85
-    assert _jl_validation._least(expected, 0) == (0, 4, 1)
-    expected[1] = 0.5
-    assert _jl_validation._least(expected, 0) == (1, 0, 0)
-    assert _jl_validation.SHARES[0] == 1.0
+def test_the_promise_is_averaged_over_neighbouring_stops():
+    """One stop that promises much decides nothing; the ends count for themselves twice."""
+    assert _jl_validation._least(np.array([1.0, 1.0, 0.7, 1.0, 0.8, 0.85, 0.8])) == 5
+    assert _jl_validation._least(np.array([1.0, 0.9, 0.9, 0.9, 1.0])) == 2
+    assert _jl_validation._least(np.array([0.6, 0.9, 0.7, 0.7])) == 0
 
 
-def test_the_recipe_is_walked_again_with_all_points(monkeypatch):
-    """The map is a stop of a walk on all points, scaled; and the recipe's distortion is what its maps do to pairs."""
+def test_the_path_is_walked_again_with_all_points(monkeypatch):
+    """The map is a stop of a walk on all points, scaled; its distortion is what maps that come as far do to pairs."""
     monkeypatch.setattr(_jl_validation, "LADDER", [(4.0, (3, 3))])
     tensors = DerandJLEmbedding()._tensors
     X = np.random.RandomState(7).standard_normal((40, 64))
     coordinates, parts = SpanCoordinates.of(X), _jl_validation.splits(40, 0.25, 0)
     components, distortion = _jl_validation.map_for_new_points(tensors, coordinates, parts, 12, 3)
 
-    drawn = _jl_starts.random_rows(12, 64, 3, even=False)
+    recipe = _jl_starts.Recipe.of(X)
+    rows = recipe.random_rows(12, 64, 3)
 
     def unseen(part):
         others = np.setdiff1d(np.arange(40), part)
         return _jl_validation.NewPairs.of(X[part], X[others]).unseen(SpanCoordinates.of(X[others]))
 
     def maps(points, unseen):
-        stops = _jl_validation.walks(tensors, points, drawn, cross_weight(unseen))
-        return [stop.components(share) for stop in stops for share in _jl_validation.SHARES]
+        return list(_jl_validation.walk(tensors, points, recipe, rows, cross_weight(unseen)))
 
     walked = maps(coordinates, np.concatenate([unseen(part) for part in parts]))
     scales = [np.linalg.norm(components) / np.linalg.norm(one) for one in walked]
     gaps = [np.abs(components - scale * one).max() for scale, one in zip(scales, walked, strict=True)]
     chosen = int(np.argmin(gaps))
-    assert len(walked) == 4 * 3 * 3
+    assert len(walked) == 3
     assert gaps[chosen] < 1e-12 < np.sort(gaps)[1]
     worst = []
     for part in parts:
@@ -547,19 +534,36 @@ def test_the_recipe_is_walked_again_with_all_points(monkeypatch):
     assert distortion == pytest.approx(np.mean(worst), rel=1e-9)
 
 
-def test_starts_do_not_depend_on_the_signs_of_axes():
+@pytest.mark.parametrize("as_given", [np.asarray, sparse.csr_array])
+def test_stops_are_balanced_on_the_fitted_points(as_given):
+    """As given, though the descent sees them moved apart."""
+    X = DIGITS[:40]
+    recipe = _jl_starts.Recipe.of(as_given(X))
+    path = _jl_validation.walk(
+        DerandJLEmbedding()._tensors, SpanCoordinates.of(as_given(X)), recipe, recipe.random_rows(8, 64, 0), None
+    )
+    changes = np.array([distortions(X, X @ components.T) for components in path])
+    assert len(changes) == 1 + sum(len(stops) for _, stops in _jl_validation.LADDER)
+    np.testing.assert_allclose(changes.min(axis=1), -changes.max(axis=1), atol=1e-9)
+    assert changes[-1].max() < 0.7 * changes[0].max()
+
+
+def test_a_start_does_not_depend_on_the_signs_of_axes():
     coordinates = SpanCoordinates.of(DIGITS[:30])
     signs = np.where(np.arange(coordinates.rank) % 3, 1.0, -1.0)
     turned = dataclasses.replace(
         coordinates, points=coordinates.points * signs, basis=coordinates.basis * signs[:, None]
     )
-    drawn = _jl_starts.random_rows(8, 64, 0, even=False)
-    for (one, outside), (other, same) in zip(
-        _jl_starts.starts(coordinates, drawn), _jl_starts.starts(turned, drawn), strict=True
-    ):
+    for axes in (0.0, 0.5, 1.0):
+        recipe = _jl_starts.Recipe(axes=axes, outside=0.7, even=False)
+        drawn = recipe.random_rows(8, 64, 0)
+        (one, outside), (other, same) = recipe.start(coordinates, drawn), recipe.start(turned, drawn)
         gram, again = (rows.T @ rows for rows in (coordinates.to_features(one), turned.to_features(other)))
         np.testing.assert_allclose(gram, again, atol=1e-12)
         np.testing.assert_allclose(outside, same, atol=1e-12)
+        np.testing.assert_allclose(coordinates.inside(outside), 0.0, atol=1e-12)
+        np.testing.assert_allclose(outside, 0.7 * coordinates.outside(drawn), atol=1e-12)
+        assert np.count_nonzero(one[:, : round(8 * axes)]) == round(8 * axes)
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.DataDimensionalityWarning")

@@ -1,13 +1,19 @@
 """Where a map puts what its fitted points do not show: water filling, and the variance that it makes least."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from scipy import linalg, sparse
 from scipy.optimize import minimize
+from sklearn.datasets import load_digits
+from sklearn.neighbors import NearestNeighbors
 
+from sklearn_derand import DerandJLEmbedding
 from sklearn_derand.estimators import _jl_validation
-from sklearn_derand.estimators._jl_outside import cross_weight, spread_out, water_filling
+from sklearn_derand.estimators._jl_outside import beyond_neighbours, cross_weight, spread_out, water_filling
 from sklearn_derand.estimators._jl_points import SpanCoordinates
+from sklearn_derand.estimators._jl_starts import Recipe
 
 
 def points_of_low_rank(seed, n=30, d=80, noise=0.1):
@@ -126,3 +132,56 @@ def test_new_points_vary_less_where_images_have_little_energy():
             components = coordinates.to_features(inside) + matrix @ coordinates.outside(rows)
             found.append(pairs.ratios(X @ components.T)[pairs.within].var())
     assert np.mean(spread) < 0.8 * np.mean(as_drawn)
+
+
+@pytest.mark.parametrize("as_given", [np.asarray, sparse.csr_array])
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.49])
+def test_points_move_away_from_their_nearest_neighbours(share, as_given):
+    X = points_of_low_rank(5, n=20)
+    coordinates = SpanCoordinates.of(as_given(X))
+    moved, inverse = beyond_neighbours(coordinates, share)
+    nearest = NearestNeighbors(n_neighbors=2).fit(X).kneighbors(X, return_distance=False)[:, 1]
+    expected = X + share * (X - X[nearest])
+    left, right = np.triu_indices(20, 1)
+    distances = ((expected[left] - expected[right]) ** 2).sum(axis=1) / coordinates.unit
+    np.testing.assert_allclose(((moved[left] - moved[right]) ** 2).sum(axis=1), distances, rtol=1e-9)
+    np.testing.assert_allclose(inverse[left, right], 1 / distances, rtol=1e-9)
+    factors = coordinates.inverse_distances[left, right] / inverse[left, right]
+    assert (1 - 2 * share) ** 2 * (1 - 1e-9) <= factors.min() <= factors.max() <= (1 + 2 * share) ** 2 * (1 + 1e-9)
+
+
+def test_a_point_has_no_neighbour_in_its_duplicates():
+    """Nor does it move where there is nothing else."""
+    X = np.array([[0.0, 0.0], [0.0, 0.0], [1.0, 0.0], [0.0, 3.0]])
+    coordinates = SpanCoordinates.of(X)
+    moved, inverse = beyond_neighbours(coordinates, 0.3)
+    np.testing.assert_allclose(moved[0], moved[1])
+    np.testing.assert_array_equal(inverse > 0, coordinates.inverse_distances > 0)
+    assert (moved[0] - moved[2]) @ (moved[0] - moved[2]) * coordinates.unit == pytest.approx(1.6**2)
+    lost = coordinates.inverse_distances.copy()
+    lost[2, 3] = lost[3, 2] = 0.0  # as where rounding changes a distance
+    np.testing.assert_array_equal(
+        beyond_neighbours(dataclasses.replace(coordinates, inverse_distances=lost), 0.3)[1] > 0, lost > 0
+    )
+    nothing = SpanCoordinates.of(np.ones((3, 2)))
+    moved, inverse = beyond_neighbours(nothing, 0.3)
+    np.testing.assert_array_equal(moved, nothing.points)
+    np.testing.assert_array_equal(inverse, 0.0)
+
+
+def test_new_pairs_vary_less_where_the_fitted_points_were_moved_apart(monkeypatch):
+    """The reason for it: at every later stop of a descent the ratios of new pairs are less spread out."""
+    ratios = []
+    for seed in range(3):
+        X = load_digits().data[np.random.RandomState(seed).permutation(1797)[:160]]
+        pairs, coordinates = _jl_validation.NewPairs.of(X[:80], X[80:]), SpanCoordinates.of(X[80:])
+        recipe = Recipe.of(X)
+        rows = recipe.random_rows(32, 64, seed)
+        for share in (0.0, _jl_validation.EXTRAPOLATION):
+            monkeypatch.setattr(_jl_validation, "EXTRAPOLATION", share)
+            path = _jl_validation.walk(DerandJLEmbedding()._tensors, coordinates, recipe, rows, None)
+            new = [pairs.ratios(X @ components.T)[pairs.within] for components in list(path)[4:]]
+            ratios.append([one.std() / one.mean() for one in new])
+        monkeypatch.undo()
+    as_given, apart = np.array(ratios).reshape(3, 2, -1).swapaxes(0, 1)
+    assert np.all(apart.mean(axis=0) < 0.96 * as_given.mean(axis=0))

@@ -11,6 +11,9 @@ The first term is by far the larger where ``a`` is small: with ``Q = I / k``, ``
 fill the energies ``p_i`` of the images up to a level, as power fills the channels of least noise (water filling: Cover
 and Thomas, *Elements of Information Theory*, section 9.4). Of new points as of fitted ones, images have most of their
 energy in few directions; what was not seen before goes into the others.
+
+Within the span, a map is fitted to what the points differ by, and new points differ from their nearest neighbours by
+more of what no map has been fitted to. :func:`beyond_neighbours` makes up for some of that.
 """
 
 import numpy as np

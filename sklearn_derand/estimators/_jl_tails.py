@@ -18,8 +18,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtri
 
-ORDER = 40
-"""Order statistics that determine the slope of a tail."""
+ORDER = 150
+"""Order statistics that determine the slope of a tail where stops are compared: the more, the less noise."""
+
+NEAREST = 20
+"""The same for the scale, which depends on how the two tails differ far out, where they are not normal."""
 
 LEVELS = 40
 """Equally likely values that stand for the distribution of an extreme."""
@@ -56,7 +59,7 @@ class Look:
         return cls(roots.size, mean, roots[:ORDER], roots[::-1][:ORDER], ends)
 
 
-def tails(looks):
+def tails(looks, most=ORDER):
     """Return the mean cube root and the slopes of its lower and upper tail against normal order statistics.
 
     Parameters
@@ -64,6 +67,8 @@ def tails(looks):
     looks : list of Look
         Of all splits; their pairs are taken together. Where there are fewer than two nothing can be said, and the
         answer is ``(1, 0, 0)``.
+    most : int, default=ORDER
+        Order statistics, no more than ``ORDER``.
 
     Returns
     -------
@@ -71,7 +76,7 @@ def tails(looks):
         A normal sample has both slopes near its standard deviation.
     """
     total = sum(look.count for look in looks)
-    order = min(ORDER, total // 2)
+    order = min(most, total // 2)
     if order == 0:
         return 1.0, 0.0, 0.0
     mean = sum(look.count * look.mean for look in looks) / total
@@ -108,9 +113,13 @@ def outlook(looks, n_pairs):
     distortion, square : float
         ``square`` multiplies squared lengths.
     """
-    mean, lower, upper = tails(looks)
     scores = largest_scores(n_pairs)
-    return least_expected(np.maximum(mean - scores * lower, 0.0) ** 3, (mean + scores * upper) ** 3)
+
+    def least(most):
+        mean, lower, upper = tails(looks, most)
+        return least_expected(np.maximum(mean - scores * lower, 0.0) ** 3, (mean + scores * upper) ** 3)
+
+    return least(ORDER)[0], least(NEAREST)[1]
 
 
 def least_expected(low, high):

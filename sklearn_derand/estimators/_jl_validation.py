@@ -62,6 +62,7 @@ covariance, are no better than others by more than 1 %. Documents differ in word
 """
 
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 
 import numpy as np
@@ -70,6 +71,7 @@ from scipy import sparse
 from sklearn_derand.estimators._jl_outside import beyond_neighbours, cross_weight, spread_out
 from sklearn_derand.estimators._jl_path import Descent
 from sklearn_derand.estimators._jl_points import SpanCoordinates
+from sklearn_derand.estimators._jl_spectrum import EXPONENTS, shrinkages
 from sklearn_derand.estimators._jl_starts import Recipe
 from sklearn_derand.estimators._jl_tails import Look, outlook
 from sklearn_derand.metrics._distortion import squared_distances
@@ -79,6 +81,36 @@ LADDER = [(2.0, (10, 20)), (4.0, (10, 20)), (8.0, (20, 40)), (16.0, (40,)), (64.
 
 EXTRAPOLATION = 0.3
 """How far points are moved away from their nearest neighbours, in units of the distance."""
+
+
+TOLERANCE = 0.005
+"""By how much more than the least a promise may be for a map that is shrunk further."""
+
+
+@dataclass(frozen=True)
+class Stop:
+    """A place on the path: a map and what shrinks its singular values.
+
+    Attributes
+    ----------
+    components : ndarray of shape (k, d)
+        The map.
+    turns : list of ndarray of shape (k, k)
+        What it is to be multiplied by, for each exponent.
+    """
+
+    components: np.ndarray
+    turns: list[np.ndarray]
+
+    def maps(self):
+        """Return one map for each exponent.
+
+        Returns
+        -------
+        list of ndarray of shape (k, d)
+            Balanced: the extreme ratios of its part in the span, on the fitted pairs, are equally far from 1.
+        """
+        return [turn @ self.components for turn in self.turns]
 
 
 @dataclass(frozen=True)
@@ -134,10 +166,11 @@ class NewPairs:
         """
         return np.clip(1 - self.ratios(coordinates.inside(self.X))[self.within], 0.0, 1.0)
 
-    def look(self, components):
-        """Return what a map does to the pairs, in short."""
-        ratios = self.ratios(np.asarray(self.X @ components.T))
-        return Look.at(ratios[self.within], ratios)
+    def looks(self, stop):
+        """Return what the maps of a stop do to the pairs, in short."""
+        images = np.asarray(self.X @ stop.components.T)
+        seen = [self.ratios(images @ turn.T) for turn in stop.turns]
+        return [Look.at(ratios[self.within], ratios) for ratios in seen]
 
 
 def splits(n_points, share, seed):
@@ -191,29 +224,50 @@ def map_for_new_points(tensors, coordinates, aside, k, seed):
     n = X.shape[0]
     recipe = Recipe.of(X)
     rows = recipe.random_rows(k, X.shape[1], seed)
+    # Shrunk, an isometry would be none.
+    exponents = EXPONENTS if coordinates.rank > k else (1.0,)
     seen, unseen = [], []
     for indices in aside:
         others = np.setdiff1d(np.arange(n), indices)
         pairs, fitted = NewPairs.of(X[indices], X[others]), SpanCoordinates.of(X[others])
         unseen.append(pairs.unseen(fitted))
-        path = walk(tensors, fitted, recipe, rows, cross_weight(unseen[-1]))
-        seen.append([pairs.look(components) for components in path])
-    stops = list(zip(*seen, strict=True))
-    expected, squares = np.transpose([outlook(looks, n * (n - 1) // 2) for looks in stops])
-    place = _least(expected)
-    ends = squares[place] * np.array([look.extremes for look in stops[place]])
+        path = walk(tensors, fitted, recipe, rows, cross_weight(unseen[-1]), exponents)
+        seen.append([pairs.looks(stop) for stop in path])
+    # Indices: stop, exponent, split.
+    looks = [list(zip(*parts, strict=True)) for parts in zip(*seen, strict=True)]
+    promises, squares = np.moveaxis([[outlook(some, n * (n - 1) // 2) for some in row] for row in looks], -1, 0)
+    place, shrunk = chosen(promises)
+    ends = squares[place, shrunk] * np.array([look.extremes for look in looks[place][shrunk]])
     distortion = np.maximum(1 - ends[:, 0], ends[:, 1] - 1).mean()
-    path = walk(tensors, coordinates, recipe, rows, cross_weight(np.concatenate(unseen)))
-    return np.sqrt(squares[place]) * next(islice(path, place, None)), float(max(distortion, 0.0))
+    path = walk(tensors, coordinates, recipe, rows, cross_weight(np.concatenate(unseen)), exponents)
+    components = next(islice(path, place, None)).maps()[shrunk]
+    return np.sqrt(squares[place, shrunk]) * components, float(max(distortion, 0.0))
 
 
-def _least(expected):
-    """Return the stop of the least promise, averaged over neighbours, which differ by less than its noise."""
-    return int(np.convolve(np.pad(expected, 1, mode="edge"), np.full(3, 1 / 3), mode="valid").argmin())
+def chosen(promises):
+    """Return the stop and the exponent to take.
+
+    Parameters
+    ----------
+    promises : ndarray of shape (n_stops, n_exponents)
+        Largest distortion to expect.
+
+    Returns
+    -------
+    stop, exponent : int
+        Of the exponents whose least promise, averaged over neighbouring stops, is within ``TOLERANCE`` of the least of
+        all, the last, and the stop at which it has that promise. (As with one standard error of Breiman et al. 1984,
+        the simplest of those that do not differ.)
+    """
+    padded = np.pad(promises, ((1, 1), (0, 0)), mode="edge")
+    smooth = (padded[:-2] + padded[1:-1] + padded[2:]) / 3
+    least = smooth.min(axis=0)
+    exponent = int(np.flatnonzero(least <= (1 + TOLERANCE) * least.min())[-1])
+    return int(smooth[:, exponent].argmin()), exponent
 
 
-def walk(tensors, coordinates, recipe, rows, weight):
-    """Descend from the recipe's start, and yield the map at each stop.
+def walk(tensors, coordinates, recipe, rows, weight, exponents=(1.0,)):
+    """Descend from the recipe's start, and yield what is there at each stop.
 
     Parameters
     ----------
@@ -227,11 +281,12 @@ def walk(tensors, coordinates, recipe, rows, weight):
         What its ``random_rows`` returned.
     weight : float or None
         What ``cross_weight`` returned for new points.
+    exponents : tuple of float, default=(1.0,)
+        Of the singular values.
 
     Yields
     ------
-    ndarray of shape (k, d)
-        Balanced: the extreme ratios of its part in the span, on the fitted pairs, are equally far from 1.
+    Stop
     """
     from sklearn_derand.problems.johnson_lindenstrauss import PairDistortion
 
@@ -240,17 +295,21 @@ def walk(tensors, coordinates, recipe, rows, weight):
     apart = PairDistortion(*tensors(*beyond_neighbours(coordinates, EXTRAPOLATION)), k, t)
     maps, outside = recipe.start(coordinates, rows)
     descent = Descent.at_map(fitted, maps)
-    yield _balanced(descent, fitted, outside, coordinates, weight)
+    stop = partial(_stop, fitted, outside, coordinates, weight, exponents)
+    yield stop(descent.maps())
     for t, stops in LADDER:
         descent.objective = apart.at(t)
         for steps in stops:
             descent.glide(steps)
-            yield _balanced(descent, fitted, outside, coordinates, weight)
+            yield stop(descent.maps())
 
 
-def _balanced(descent, fitted, outside, coordinates, weight):
-    low, high = fitted.extremes(descent.params)
-    scale = np.sqrt(2 / (low + high) if high > 0 else 1.0)
-    maps = descent.maps()
+def _stop(fitted, outside, coordinates, weight, exponents, maps):
     outside = spread_out(coordinates.points @ maps.T, coordinates.inverse_distances, weight) @ outside
-    return scale * (coordinates.to_features(maps) + outside)
+    components = coordinates.to_features(maps) + outside
+    return Stop(components, [_balancing(fitted, turn @ maps) * turn for turn in shrinkages(components, exponents)])
+
+
+def _balancing(fitted, maps):
+    low, high = fitted.extremes(fitted.pack(fitted.points.new_tensor(maps), 0.0))
+    return np.sqrt(2 / (low + high) if high > 0 else 1.0)

@@ -31,6 +31,7 @@ from sklearn_derand.estimators import (
 )
 from sklearn_derand.estimators._jl_outside import cross_weight
 from sklearn_derand.estimators._jl_points import SpanCoordinates
+from sklearn_derand.estimators._jl_spectrum import EXPONENTS, shrinkages
 from sklearn_derand.metrics import distortions, max_distortion
 from sklearn_derand.problems import distortion_bounds
 from sklearn_derand.problems.johnson_lindenstrauss import PairDistortion
@@ -428,7 +429,8 @@ def test_tails_take_the_pairs_of_all_splits_together():
     look = partial(_jl_tails.Look.at, everything=np.ones(1))
     sample = np.random.RandomState(0).chisquare(9, 400)
     parts = [look(part) for part in np.split(sample, [100, 150])]
-    assert _jl_tails.tails(parts) == pytest.approx(_jl_tails.tails([look(sample)]))
+    for most in (_jl_tails.ORDER, _jl_tails.NEAREST):
+        assert _jl_tails.tails(parts, most) == pytest.approx(_jl_tails.tails([look(sample)], most))
     assert _jl_tails.tails([look(np.full(9, 8.0))]) == pytest.approx((2.0, 0.0, 0.0), abs=1e-12)
     assert _jl_tails.tails([look(np.array([3.0]))]) == (1.0, 0.0, 0.0)
     assert _jl_tails.tails([look(np.empty(0))]) == (1.0, 0.0, 0.0)
@@ -480,14 +482,14 @@ def test_every_pair_with_a_point_set_aside_is_looked_at_once():
     # One point stands in both sets: that pair has no ratio.
     assert ratios.size == all_pairs.size - among_fitted.size - 1
     np.testing.assert_allclose(np.sort(ratios[pairs.within]), np.sort(within), rtol=1e-9)
-    look = pairs.look(components)
+    (look,) = pairs.looks(_jl_validation.Stop(components, [np.eye(5)]))
     assert look.extremes == pytest.approx((ratios.min(), ratios.max()))
     assert look.smallest == pytest.approx(np.sort(np.cbrt(within)))
 
 
 def test_one_point_set_aside_is_looked_at_with_the_fitted_ones():
     pairs = _jl_validation.NewPairs.of(DIGITS[:1], DIGITS[1:9])
-    look = pairs.look(np.eye(5, 64))
+    (look,) = pairs.looks(_jl_validation.Stop(np.eye(5, 64), [np.eye(5)]))
     expected = ((DIGITS[1:9] - DIGITS[0])[:, :5] ** 2).sum(axis=1) / ((DIGITS[1:9] - DIGITS[0]) ** 2).sum(axis=1)
     assert look.count == 8
     assert look.smallest == pytest.approx(np.sort(np.cbrt(expected)))
@@ -495,9 +497,21 @@ def test_one_point_set_aside_is_looked_at_with_the_fitted_ones():
 
 def test_the_promise_is_averaged_over_neighbouring_stops():
     """One stop that promises much decides nothing; the ends count for themselves twice."""
-    assert _jl_validation._least(np.array([1.0, 1.0, 0.7, 1.0, 0.8, 0.85, 0.8])) == 5
-    assert _jl_validation._least(np.array([1.0, 0.9, 0.9, 0.9, 1.0])) == 2
-    assert _jl_validation._least(np.array([0.6, 0.9, 0.7, 0.7])) == 0
+    for promises, stop in (
+        ([1.0, 1.0, 0.7, 1.0, 0.8, 0.85, 0.8], 5),
+        ([1.0, 0.9, 0.9, 0.9, 1.0], 2),
+        ([0.5, 0.9, 0.7, 0.7], 0),
+    ):
+        assert _jl_validation.chosen(np.array(promises)[:, None]) == (stop, 0)
+
+
+def test_of_promises_that_hardly_differ_the_most_shrunk_is_chosen():
+    """At the stop that is best for it."""
+    one = np.array([1.0, 0.8, 0.7, 0.7, 0.7, 0.9])
+    for factors, exponent in (((1, 1.004, 1.006), 1), ((1.006, 1, 1.004), 2), ((1.01, 1, 1.02), 1), ((1, 1, 1), 2)):
+        promises = one[:, None] * factors
+        assert _jl_validation.chosen(promises) == (3, exponent)
+    assert _jl_validation.chosen(np.stack([one, one[::-1]], axis=1)) == (2, 1)
 
 
 def test_the_path_is_walked_again_with_all_points(monkeypatch):
@@ -516,13 +530,14 @@ def test_the_path_is_walked_again_with_all_points(monkeypatch):
         return _jl_validation.NewPairs.of(X[part], X[others]).unseen(SpanCoordinates.of(X[others]))
 
     def maps(points, unseen):
-        return list(_jl_validation.walk(tensors, points, recipe, rows, cross_weight(unseen)))
+        path = _jl_validation.walk(tensors, points, recipe, rows, cross_weight(unseen), EXPONENTS)
+        return [components for stop in path for components in stop.maps()]
 
     walked = maps(coordinates, np.concatenate([unseen(part) for part in parts]))
     scales = [np.linalg.norm(components) / np.linalg.norm(one) for one in walked]
     gaps = [np.abs(components - scale * one).max() for scale, one in zip(scales, walked, strict=True)]
     chosen = int(np.argmin(gaps))
-    assert len(walked) == 3
+    assert len(walked) == 3 * len(EXPONENTS)
     assert gaps[chosen] < 1e-12 < np.sort(gaps)[1]
     worst = []
     for part in parts:
@@ -540,12 +555,29 @@ def test_stops_are_balanced_on_the_fitted_points(as_given):
     X = DIGITS[:40]
     recipe = _jl_starts.Recipe.of(as_given(X))
     path = _jl_validation.walk(
-        DerandJLEmbedding()._tensors, SpanCoordinates.of(as_given(X)), recipe, recipe.random_rows(8, 64, 0), None
+        DerandJLEmbedding()._tensors,
+        SpanCoordinates.of(as_given(X)),
+        recipe,
+        recipe.random_rows(8, 64, 0),
+        None,
+        EXPONENTS,
     )
-    changes = np.array([distortions(X, X @ components.T) for components in path])
-    assert len(changes) == 1 + sum(len(stops) for _, stops in _jl_validation.LADDER)
-    np.testing.assert_allclose(changes.min(axis=1), -changes.max(axis=1), atol=1e-9)
-    assert changes[-1].max() < 0.7 * changes[0].max()
+    changes = np.array([[distortions(X, X @ components.T) for components in stop.maps()] for stop in path])
+    assert changes.shape[:2] == (1 + sum(len(stops) for _, stops in _jl_validation.LADDER), len(EXPONENTS))
+    np.testing.assert_allclose(changes.min(axis=2), -changes.max(axis=2), atol=1e-9)
+    assert np.all(changes[-1].max(axis=1) < 0.7 * changes[0].max(axis=1))
+
+
+@pytest.mark.parametrize("shape", [(5, 9), (9, 5)])
+def test_singular_values_are_raised_to_powers(shape):
+    """By numpy's own decomposition; rows beyond the rank are 0 and stay so."""
+    components = np.zeros((9, 9))[: shape[0]]
+    components[: min(shape)] = np.random.RandomState(0).standard_normal((min(shape), 9))
+    left, values, right = np.linalg.svd(components, full_matrices=False)
+    for a, turn in zip(EXPONENTS, shrinkages(components, EXPONENTS), strict=True):
+        expected = (left * np.where(values > 1e-12, values, 0.0) ** a) @ right
+        np.testing.assert_allclose(turn @ components, expected, atol=1e-10)
+    assert all(np.all(np.isfinite(turn)) for turn in shrinkages(np.zeros((2, 3)), EXPONENTS))
 
 
 def test_a_start_does_not_depend_on_the_signs_of_axes():

@@ -180,7 +180,7 @@ def test_new_pairs_vary_less_where_the_fitted_points_were_moved_apart(monkeypatc
         for share in (0.0, _jl_validation.EXTRAPOLATION):
             monkeypatch.setattr(_jl_validation, "EXTRAPOLATION", share)
             path = _jl_validation.walk(DerandJLEmbedding()._tensors, coordinates, recipe, rows, None)
-            new = [pairs.ratios(X @ components.T)[pairs.within] for components in list(path)[4:]]
+            new = [pairs.ratios(X @ stop.components.T)[pairs.within] for stop in list(path)[4:]]
             ratios.append([one.std() / one.mean() for one in new])
         monkeypatch.undo()
     as_given, apart = np.array(ratios).reshape(3, 2, -1).swapaxes(0, 1)

@@ -66,11 +66,11 @@ class DerandJLEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Deran
         former ends at a little less distortion of the fitted points, and as a rule of new ones.
     validation_fraction : float or None, default=None
         None: the map is the best on all points given. A share in (0, 1): so many points are set aside in turn, a map is
-        descended on the others, and the place to stop and the scale that promise least distortion of new pairs, judged
-        by those within the points set aside, are used with all points; outside their span the map is random, in the
-        directions of the images that have least energy. The map distorts the fitted points more and new ones, as a
-        rule, less. Above 3,000 points 800 of them decide, and determine the map; with so many the default serves new
-        points as well.
+        descended on the others, and the place to stop, the scale, and how far singular values are drawn together, that
+        promise least distortion of new pairs, judged by those within the points set aside, are used with all points;
+        outside their span the map is random, in the directions of the images that have least energy. The map distorts
+        the fitted points more and new ones, as a rule, less. Above 3,000 points 800 of them decide, and determine the
+        map; with so many the default serves new points as well.
     max_pairs : int or None, default=None
         None: all pairs, of which there may be 2e8 (20,000 points). Otherwise, where there are more, only the pairs
         of a random subset of points are looked at, as many as fit; ``n_pairs_`` says how many, and ``distortion_`` is

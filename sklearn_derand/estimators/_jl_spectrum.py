@@ -1,10 +1,15 @@
-"""Maps whose singular values are drawn together: fitted to few points, they spread too far.
+"""Maps whose singular values are drawn together: what serves new points lies between the fitted map and a flat one.
 
-A map ``M = U diag(s) V^T`` that was descended on a sample has longer and shorter directions than one descended on all
-points would have, as the eigenvalues of a sample covariance spread further than the true ones (Ledoit and Wolf 2004).
-``U diag(s^a) V^T``, ``0 < a < 1``, keeps the directions and takes off some of that. With many points beside the
-dimension, or where new points lie in directions that the fitted ones do not show, it costs more than it gives, so that
-``a`` is chosen by the points set aside.
+A map ``M = U diag(s) V^T`` of rank ``k`` takes ``u`` to a vector of squared length ``|V^T u|^2 sum_i s_i^2 v_i^2``,
+where ``v`` is the direction of ``V^T u``. Of a ``u`` of which nothing is known ``v`` is uniform on the sphere, and the
+sum has
+
+    mean  m = mean(s_i^2),    variance  2 / (k + 2) * mean((s_i^2 - m)^2),
+
+least where all singular values are equal. Of a ``u`` such as the fitted ones, the fitted ``s`` is best. A new
+difference has something of both; ``U diag(s^a) V^T`` with ``a < 1`` lies between. On digits at k = 8 and 16 the
+distortion of new points is about 1 % less with .8 (forty splits of each), at k = 32 it is level with .9 and 2 % more
+with .7; on fashion at k = 128 it is 16 % more with .8. So ``a`` is chosen by the points set aside.
 """
 
 import numpy as np

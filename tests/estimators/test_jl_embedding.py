@@ -580,6 +580,24 @@ def test_singular_values_are_raised_to_powers(shape):
     assert all(np.all(np.isfinite(turn)) for turn in shrinkages(np.zeros((2, 3)), EXPONENTS))
 
 
+def test_shrinking_takes_off_variance_of_what_is_not_known():
+    """Of directions uniform in the row space the variance of squared lengths is the formula's, and falls with ``a``."""
+    random, k = np.random.RandomState(0), 6
+    components = random.standard_normal((k, 9))
+    rows = np.linalg.qr(components.T)[0].T
+    directions = random.standard_normal((100_000, k))
+    directions = (directions / np.linalg.norm(directions, axis=1, keepdims=True)) @ rows
+    variances = []
+    for turn in shrinkages(components, EXPONENTS):
+        squares = np.linalg.svd(turn @ components, compute_uv=False) ** 2
+        lengths = ((directions @ (turn @ components).T) ** 2).sum(axis=1)
+        expected = 2 / (k + 2) * squares.var()
+        error = ((lengths - squares.mean()) ** 2).std() / np.sqrt(len(lengths))
+        assert abs(lengths.var() - expected) < 4 * error
+        variances.append(expected / squares.mean() ** 2)
+    assert np.all(np.diff(variances) < 0)
+
+
 def test_a_start_does_not_depend_on_the_signs_of_axes():
     coordinates = SpanCoordinates.of(DIGITS[:30])
     signs = np.where(np.arange(coordinates.rank) % 3, 1.0, -1.0)

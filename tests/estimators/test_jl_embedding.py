@@ -28,6 +28,7 @@ from sklearn_derand.estimators import (
     _jl_starts,
     _jl_tails,
     _jl_validation,
+    _jl_walk,
 )
 from sklearn_derand.estimators._jl_outside import cross_weight
 from sklearn_derand.estimators._jl_points import SpanCoordinates
@@ -482,14 +483,14 @@ def test_every_pair_with_a_point_set_aside_is_looked_at_once():
     # One point stands in both sets: that pair has no ratio.
     assert ratios.size == all_pairs.size - among_fitted.size - 1
     np.testing.assert_allclose(np.sort(ratios[pairs.within]), np.sort(within), rtol=1e-9)
-    (look,) = pairs.looks(_jl_validation.Stop(components, [np.eye(5)]))
+    (look,) = pairs.looks(_jl_walk.Stop(components, [np.eye(5)]))
     assert look.extremes == pytest.approx((ratios.min(), ratios.max()))
     assert look.smallest == pytest.approx(np.sort(np.cbrt(within)))
 
 
 def test_one_point_set_aside_is_looked_at_with_the_fitted_ones():
     pairs = _jl_validation.NewPairs.of(DIGITS[:1], DIGITS[1:9])
-    (look,) = pairs.looks(_jl_validation.Stop(np.eye(5, 64), [np.eye(5)]))
+    (look,) = pairs.looks(_jl_walk.Stop(np.eye(5, 64), [np.eye(5)]))
     expected = ((DIGITS[1:9] - DIGITS[0])[:, :5] ** 2).sum(axis=1) / ((DIGITS[1:9] - DIGITS[0]) ** 2).sum(axis=1)
     assert look.count == 8
     assert look.smallest == pytest.approx(np.sort(np.cbrt(expected)))
@@ -516,7 +517,7 @@ def test_of_promises_that_hardly_differ_the_most_shrunk_is_chosen():
 
 def test_the_path_is_walked_again_with_all_points(monkeypatch):
     """The map is a stop of a walk on all points, scaled; its distortion is what maps that come as far do to pairs."""
-    monkeypatch.setattr(_jl_validation, "LADDER", [(4.0, (3, 3))])
+    monkeypatch.setattr(_jl_walk, "LADDER", [(4.0, (3, 3))])
     tensors = DerandJLEmbedding()._tensors
     X = np.random.RandomState(7).standard_normal((40, 64))
     coordinates, parts = SpanCoordinates.of(X), _jl_validation.splits(40, 0.25, 0)
@@ -530,7 +531,7 @@ def test_the_path_is_walked_again_with_all_points(monkeypatch):
         return _jl_validation.NewPairs.of(X[part], X[others]).unseen(SpanCoordinates.of(X[others]))
 
     def maps(points, unseen):
-        path = _jl_validation.walk(tensors, points, recipe, rows, cross_weight(unseen), EXPONENTS)
+        path = _jl_walk.walk(tensors, points, recipe, rows, cross_weight(unseen), EXPONENTS)
         return [components for stop in path for components in stop.maps()]
 
     walked = maps(coordinates, np.concatenate([unseen(part) for part in parts]))
@@ -554,7 +555,7 @@ def test_stops_are_balanced_on_the_fitted_points(as_given):
     """As given, though the descent sees them moved apart."""
     X = DIGITS[:40]
     recipe = _jl_starts.Recipe.of(as_given(X))
-    path = _jl_validation.walk(
+    path = _jl_walk.walk(
         DerandJLEmbedding()._tensors,
         SpanCoordinates.of(as_given(X)),
         recipe,
@@ -563,7 +564,7 @@ def test_stops_are_balanced_on_the_fitted_points(as_given):
         EXPONENTS,
     )
     changes = np.array([[distortions(X, X @ components.T) for components in stop.maps()] for stop in path])
-    assert changes.shape[:2] == (1 + sum(len(stops) for _, stops in _jl_validation.LADDER), len(EXPONENTS))
+    assert changes.shape[:2] == (1 + sum(len(stops) for _, stops in _jl_walk.LADDER), len(EXPONENTS))
     np.testing.assert_allclose(changes.min(axis=2), -changes.max(axis=2), atol=1e-9)
     assert np.all(changes[-1].max(axis=1) < 0.7 * changes[0].max(axis=1))
 

@@ -10,7 +10,7 @@ from sklearn.datasets import load_digits
 from sklearn.neighbors import NearestNeighbors
 
 from sklearn_derand import DerandJLEmbedding
-from sklearn_derand.estimators import _jl_validation
+from sklearn_derand.estimators import _jl_validation, _jl_walk
 from sklearn_derand.estimators._jl_outside import beyond_neighbours, cross_weight, spread_out, water_filling
 from sklearn_derand.estimators._jl_points import SpanCoordinates
 from sklearn_derand.estimators._jl_starts import Recipe
@@ -177,9 +177,9 @@ def test_new_pairs_vary_less_where_the_fitted_points_were_moved_apart(monkeypatc
         pairs, coordinates = _jl_validation.NewPairs.of(X[:80], X[80:]), SpanCoordinates.of(X[80:])
         recipe = Recipe.of(X)
         rows = recipe.random_rows(32, 64, seed)
-        for share in (0.0, _jl_validation.EXTRAPOLATION):
-            monkeypatch.setattr(_jl_validation, "EXTRAPOLATION", share)
-            path = _jl_validation.walk(DerandJLEmbedding()._tensors, coordinates, recipe, rows, None)
+        for share in (0.0, _jl_walk.EXTRAPOLATION):
+            monkeypatch.setattr(_jl_walk, "EXTRAPOLATION", share)
+            path = _jl_walk.walk(DerandJLEmbedding()._tensors, coordinates, recipe, rows, None)
             new = [pairs.ratios(X @ stop.components.T)[pairs.within] for stop in list(path)[4:]]
             ratios.append([one.std() / one.mean() for one in new])
         monkeypatch.undo()

@@ -395,6 +395,19 @@ def test_tails_foresee_the_extremes_of_more_pairs():
     assert promised.mean() == pytest.approx(foreseen.mean(), rel=0.1)
 
 
+def test_the_scale_is_set_by_the_furthest_and_the_promise_by_more():
+    """The promise by ``ORDER`` of either tail, which the ``NEAREST`` hardly change; the scale by these alone."""
+    sample = np.random.RandomState(0).chisquare(9, 2000) / 9
+    far = np.where(sample >= np.sort(sample)[-_jl_tails.NEAREST], 2 * sample, sample)
+    near = np.where(sample < np.sort(sample)[-_jl_tails.NEAREST], np.minimum(sample, np.sort(sample)[-100]), sample)
+    (promise, scale), (more, smaller), (less, same) = (
+        _jl_tails.outlook([_jl_tails.Look.at(some, some)], 10_000) for some in (sample, far, near)
+    )
+    assert smaller < 0.9 * scale
+    assert same == pytest.approx(scale, rel=0.01)
+    assert less < promise < more
+
+
 @pytest.mark.parametrize("count", [1, 50, 10_000])
 def test_largest_scores_are_the_law_of_a_largest_normal(count):
     """They cut its distribution into equal parts; and so they do with 4,000 samples, within four standard errors."""
@@ -624,6 +637,14 @@ def test_new_points_of_an_isometry(n_components):
     embedding = DerandJLEmbedding(n_components, validation_fraction=0.2, random_state=0).fit(X)
     assert embedding.validation_distortion_ < 1e-9
     assert embedding.distortion_ < 1e-9
+
+
+def test_points_of_no_more_dimensions_than_the_map_keep_their_distances():
+    """But for a factor: new points have other dimensions, and a shrunk map might serve them as well."""
+    X = np.random.RandomState(0).standard_normal((12, 40))
+    embedding = DerandJLEmbedding(14, validation_fraction=0.25, random_state=0).fit(X)
+    assert np.ptp(distortions(X, embedding.transform(X))) < 1e-9
+    assert embedding.validation_distortion_ > 0.01
 
 
 def test_a_loose_stage_does_not_rest_where_two_images_meet():

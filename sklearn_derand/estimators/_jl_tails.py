@@ -6,9 +6,9 @@ further out. A ratio ``q`` of a random map is chi-square over ``k``, and its cub
 aside, of all splits together, are set against the order statistics they stand for (Blom 1958): one slope for either
 tail. From stop to stop 40 of them are as noisy as stops differ near the best one, 150 less so (MNIST at k = 32,
 thirteen splits, 2 % less distortion at the stop chosen; 80 to 1,200 alike). The scale is better set by the ``NEAREST``
-(digits at k = 32, forty splits, 1.5 % less than with 40; with 600 7 % more). (Widened to the extremes
-of the pairs of one fitted and one new point, of which there are eight times as many, the scales are noisier: digits at
-k = 16 and 32, fashion at k = 32 and 128 come out 2 to 4 % worse, others alike; measured on 8 to 20 splits.)
+(digits at k = 32, forty splits, 1.5 % less than with 40; with 600 7 % more). (Widened to the extremes of the pairs of
+one fitted and one new point, of which there are eight times as many, the scales are noisier: digits at k = 16 and 32,
+fashion at k = 32 and 128 come out 2 to 4 % worse, others alike; measured on 8 to 20 splits.)
 
 The slopes say how the extremes of as many new points are *distributed*: those of that many normals. The upper one
 varies more, and moves further when the map is scaled. So the scale is the one whose largest distortion is least on

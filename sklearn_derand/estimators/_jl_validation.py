@@ -33,8 +33,8 @@ axes alone, one is better here and there, but promises do not tell which: over e
 start above comes out 2 to 3 % better than random rows or axes, and level with the least promise of all four, in less
 than half of the time. On sparse points it is worse: descents from leading axes lengthen the common words, and on 1,000
 texts one new document of 1,098 words came out twice too long, which no fold foretold (fourteen splits: random rows
-.707, the least promise .730). Nor did promises tell which share outside is best, of 1, .85 and .7,
-or which draw of the random rows, though of four on MNIST at k = 32 the best and the worst differ by a tenth.
+.707, the least promise .730). Nor did promises tell which share outside is best, of 1, .85 and .7, or which draw of the
+random rows, though of four on MNIST at k = 32 the best and the worst differ by a tenth.
 
 Tried and not kept: the extremes themselves, or two-parameter fits to the tails (noisier); slopes of eight statistics in
 each split, averaged (blind to tails that are heavier than chi-square further out, it prefers maps descended too far);
@@ -210,8 +210,8 @@ def map_for_new_points(tensors, coordinates, aside, k, seed):
     place, shrunk = chosen(promises)
     ends = squares[place, shrunk] * np.array([look.extremes for look in looks[place][shrunk]])
     distortion = np.maximum(1 - ends[:, 0], ends[:, 1] - 1).mean()
-    path = walk(tensors, coordinates, recipe, rows, cross_weight(np.concatenate(unseen)), exponents)
-    components = next(islice(path, place, None)).maps()[shrunk]
+    path = walk(tensors, coordinates, recipe, rows, cross_weight(np.concatenate(unseen)), (exponents[shrunk],))
+    (components,) = next(islice(path, place, None)).maps()
     return np.sqrt(squares[place, shrunk]) * components, float(max(distortion, 0.0))
 
 

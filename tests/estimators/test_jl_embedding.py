@@ -514,7 +514,7 @@ def test_the_promise_is_averaged_over_neighbouring_stops():
     for promises, stop in (
         ([1.0, 1.0, 0.7, 1.0, 0.8, 0.85, 0.8], 5),
         ([1.0, 0.9, 0.9, 0.9, 1.0], 2),
-        ([0.5, 0.9, 0.7, 0.7], 0),
+        ([0.58, 0.9, 0.7, 0.7], 0),
     ):
         assert _jl_validation.chosen(np.array(promises)[:, None]) == (stop, 0)
 

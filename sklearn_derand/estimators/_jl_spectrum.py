@@ -20,7 +20,7 @@ EXPONENTS = (1.0, 0.9, 0.8, 0.7)
 
 
 def shrinkages(components, exponents):
-    """Return the matrices that raise the singular values of a map to powers, up to a scale.
+    """Return the matrices that raise the singular values of a map to powers.
 
     Parameters
     ----------

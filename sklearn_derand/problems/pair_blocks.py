@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 
@@ -15,6 +16,18 @@ class Block:
     inverse: Tensor
     valid: Tensor
     uncounted: int
+
+    def change(self, sides: tuple[Tensor, Tensor]) -> Tensor:
+        """Return ``q - 1`` from two matrices whose product is that of squared distances; 0 where none counts."""
+        left, right = sides
+        return torch.mm(left[:, self.own].T, right[:, self.columns]).mul_(self.inverse).sub_(self.valid)
+
+    def exponentials(self, sides: tuple[Tensor, Tensor], offset: Tensor, t: float) -> tuple[Tensor, Tensor]:
+        """Return ``exp(t (q - 1))`` and its reciprocal, given ``-t`` where a pair counts; 1 where none does."""
+        left, right = sides
+        product = torch.mm(left[:, self.own].T, right[:, self.columns])
+        plus = torch.addcmul(offset, product, self.inverse, value=t, out=product).exp_()
+        return plus, plus.reciprocal()
 
 
 @dataclass(frozen=True)
@@ -32,16 +45,27 @@ class Curvature:
 
 
 class Neighbours:
-    """``sum_j w_ij y_j``, and ``sum_j w_ij`` as its last row, of the points here, over pairs added block by block."""
+    """``sum_j w_ij y_j``, and ``sum_j w_ij`` as its last row, of the points here, over pairs added block by block.
 
-    def __init__(self, rows: Tensor, n_own: int, once: bool):
-        self.rows, self.once = rows, once
+    Parameters
+    ----------
+    rows : Tensor of shape (k + 1, n)
+        Images of all points, and ones.
+    n_own : int
+        Points here.
+    by_rows, by_columns : bool
+        Which points of a block its pairs are added to: all blocks that meet each pair once take both.
+    """
+
+    def __init__(self, rows: Tensor, n_own: int, *, by_rows: bool, by_columns: bool):
+        self.rows, self.by_rows, self.by_columns = rows, by_rows, by_columns
         self.sums = rows.new_zeros(len(rows), n_own)
 
     def add(self, weights: Tensor, block: Block) -> None:
         """Add the pairs of a block."""
-        self.sums[:, block.rows].addmm_(self.rows[:, block.columns], weights.T)
-        if self.once:
+        if self.by_rows:
+            self.sums[:, block.rows].addmm_(self.rows[:, block.columns], weights.T)
+        if self.by_columns:
             self.sums[:, block.columns].addmm_(self.rows[:, block.own], weights)
 
     def laplacian(self, images: Tensor) -> Tensor:

@@ -25,6 +25,10 @@ from .ranks import Ranks
 ROWS = 128
 """Rows of one block: its arrays stay in the cache, and blocks right of the diagonal leave out half the pairs."""
 
+WHOLE = 350
+"""Points up to which one block holds every pair twice: fewer and simpler products gain more than that loses (a fifth of
+the time at 250 points; at 500, where the arrays leave the cache, it would take twice as long)."""
+
 BLOCK = 4_000_000
 """Entries of the n x n matrix (32 MB in float64) up to which what the Hessian needs is kept, and of one block on a GPU,
 where many small operations are dear."""
@@ -63,13 +67,14 @@ class PairMoments:
 
     def __init__(self, inverse_distances: Tensor, n_components: int, t: float, ranks: Ranks | None = None):
         self.n_components = n_components
-        self.t = t
         self.ranks = ranks or Ranks()
         n_own, n = inverse_distances.shape
-        # A rank meets pairs of its own points twice, as it does all others; so does a single block: it sums but once.
-        self._once = self.ranks.size == 1 and n > ROWS
+        # A rank meets pairs of its own points twice, as it does all others; so does a single block.
+        self._once = self.ranks.size == 1 and n > WHOLE
         first = int(self.ranks.table(n_own)[: self.ranks.rank, 0].sum())
-        step = max(ROWS, BLOCK // max(n, 1)) if inverse_distances.is_cuda else ROWS
+        step = ROWS if n > WHOLE else WHOLE
+        if inverse_distances.is_cuda:
+            step = max(step, BLOCK // max(n, 1))
         self._kept = n_own * n <= BLOCK
         self.blocks = []
         for start in range(0, n_own, step):
@@ -80,12 +85,17 @@ class PairMoments:
             own = slice(rows.start + first, rows.stop + first)
             columns = slice(start if self._once else 0, n)
             self.blocks.append(Block(rows, own, columns, inverse, valid, uncounted))
+        self._set_exponent(t)
 
     def at(self, t: float) -> "PairMoments":
         """Return the same pairs at another exponent."""
         other = copy(self)
-        other.t = t
+        other._set_exponent(t)
         return other
+
+    def _set_exponent(self, t):
+        self.t = t
+        self._offsets = [block.valid * -t for block in self.blocks]
 
     def log_moment(self, images: Tensor, s: Tensor) -> Tensor:
         """Return ``log F`` as a 0-d tensor, differentiable twice in both arguments.
@@ -108,6 +118,11 @@ class PairMoments:
         """How often each pair is met."""
         return 1 if self._once else 2
 
+    def _neighbours(self, rows: Tensor, n_own: int) -> Neighbours:
+        alone = self.ranks.size == 1
+        # Sums over the pairs of a row take a transposed product, which costs more; a single block is symmetric.
+        return Neighbours(rows, n_own, by_rows=self._once or not alone, by_columns=alone)
+
     def _noise_terms(self, s: float) -> tuple[float, ...]:
         """Return ``alpha, gamma, gamma', gamma''`` at ``s``."""
         u = 1 + 2 * s * s
@@ -123,20 +138,11 @@ class PairMoments:
         one = torch.ones_like(squares)
         return torch.cat([images * -2, squares, one]), torch.cat([images, one, squares])
 
-    @staticmethod
-    def _change(sides: tuple[Tensor, Tensor], block: Block) -> Tensor:
-        """Return ``q - 1`` for a block, 0 where a pair does not count."""
-        left, right = sides
-        return torch.mm(left[:, block.own].T, right[:, block.columns]).mul_(block.inverse).sub_(block.valid)
-
     def _exponentials(self, change: Tensor, block: Block, s: float, shift: float) -> tuple[Tensor, Tensor]:
         """Return ``exp(e^+ - shift), exp(e^- - shift)``; without noise pairs that do not count give ``exp(-shift)``."""
         t, k = self.t, self.n_components
         if s == 0.0:
             if shift < LARGEST_RECIPROCAL:  # the two are reciprocal: one exponential serves both
-                if shift == 0.0:
-                    plus = torch.mul(change, t).exp_()
-                    return plus, plus.reciprocal()
                 plus = torch.mul(change, t).sub_(shift).exp_()
                 return plus, plus.reciprocal().mul_(math.exp(-2 * shift))
             # Pairs that do not count give exp(-shift) and 0, either below 1e-130
@@ -169,7 +175,7 @@ class PairMoments:
         sides = self._sides(images)
         total, shift = 0.0, -math.inf
         for block in self.blocks:
-            change = self._change(sides, block)
+            change = block.change(sides)
             top = self._largest_exponent(change, s)
             if top > shift:
                 total, shift = total * math.exp(shift - top), top
@@ -192,7 +198,7 @@ class PairMoments:
         sides = self._sides(images)
         low, high = math.inf, -math.inf
         for block in self.blocks:
-            change = self._change(sides, block)[block.inverse > 0]
+            change = block.change(sides)[block.inverse > 0]
             if change.numel():
                 low, high = min(low, change.min().item()), max(high, change.max().item())
         low, high = -self.ranks.max(-low), self.ranks.max(high)
@@ -201,21 +207,33 @@ class PairMoments:
     def gradient(self, images: Tensor, s: float) -> tuple[float, Tensor, float]:
         """Return ``log F`` and its gradient in ``Y`` and in ``s``."""
         if s == 0.0 and self.t < UNSHIFTED:
-            found = self._gradient(images, s, 0.0)
+            found = self._still_gradient(images)
             if math.isfinite(found[0]):
                 return found
-        return self._gradient(images, s, None)
+        return self._shifted_gradient(images, s)
 
-    def _gradient(self, images, s, given):
-        """Return the same with a given shift, or None for the largest exponent."""
+    def _still_gradient(self, images):
+        """Return the same without noise, where exponentials neither overflow nor vanish."""
+        sides, total = self._sides(images), 0.0
+        neighbours = self._neighbours(sides[1][:-1], images.shape[1])
+        for block, offset in zip(self.blocks, self._offsets, strict=True):
+            plus, minus = block.exponentials(sides, offset, self.t)
+            total += sum(self._counted_sums(plus, minus, block, 0.0, 0.0))
+            neighbours.add(plus.sub_(minus).mul_(block.inverse), block)
+        _, _, total = self._combined(0.0, total)
+        slope = neighbours.laplacian(images).mul_(2 * self._copies * self.t / total)
+        return math.log(total / self._copies), slope, 0.0
+
+    def _shifted_gradient(self, images, s):
+        """Return the same with the largest exponent as the shift."""
         sides = self._sides(images)
-        neighbours = Neighbours(sides[1][:-1], images.shape[1], self._once)
-        slope_s, total, shift = 0.0, 0.0, -math.inf if given is None else given
+        neighbours = self._neighbours(sides[1][:-1], images.shape[1])
+        slope_s, total, shift = 0.0, 0.0, -math.inf
         alpha, gamma, _, _ = self._noise_terms(s)
         first = self._first_s(s)
         for block in self.blocks:
-            change = self._change(sides, block)
-            top = self._largest_exponent(change, s) if given is None else given
+            change = block.change(sides)
+            top = self._largest_exponent(change, s)
             if top > shift:
                 old = math.exp(shift - top)
                 total, slope_s, shift = total * old, slope_s * old, top
@@ -256,7 +274,7 @@ class PairMoments:
         return [self._curvature(sides, s, log_moment, block) for block in self.blocks]
 
     def _curvature(self, sides, s, log_moment, block):
-        change, shift = self._change(sides, block), log_moment + math.log(self._copies)
+        change, shift = block.change(sides), log_moment + math.log(self._copies)
         plus, minus = self._exponentials(change, block, s, shift)
         sum_plus, sum_minus = self._counted_sums(plus, minus, block, s, shift)
         alpha, gamma, gamma1, _ = self._noise_terms(s)
@@ -299,8 +317,8 @@ class PairMoments:
         y, one = sides[1][: self.n_components], sides[1][self.n_components :][:1]
         cross = (y * ahead).sum(dim=0, keepdim=True)
         left, right = torch.cat([-y, -ahead, cross, one]), torch.cat([ahead, y, one, cross])
-        steady = Neighbours(sides[1][:-1], images.shape[1], self._once)
-        moving = Neighbours(torch.cat([ahead, one]), v.shape[1], self._once)
+        steady = self._neighbours(sides[1][:-1], images.shape[1])
+        moving = self._neighbours(torch.cat([ahead, one]), v.shape[1])
         out_s = 0.0
         for b, block in enumerate(self.blocks):
             at = kept[b] if kept else self._curvature(sides, s, log_moment, block)

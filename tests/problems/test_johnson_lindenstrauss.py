@@ -109,6 +109,16 @@ def test_blocks_do_not_matter(monkeypatch):
     torch.testing.assert_close(other, slope, rtol=1e-11, atol=1e-13)
 
 
+def test_the_same_pairs_at_another_exponent():
+    maps, there = random_map(3, 6), pose(t=12.0)[0]
+    for t in (3.0, 900.0):  # exponentials are written in one way per range
+        raised = pose(t=t)[0].at(12.0)
+        value, slope = raised.slope(maps)
+        assert value == pytest.approx(there.slope(maps)[0], rel=1e-13)
+        torch.testing.assert_close(slope, there.slope(maps)[1], rtol=1e-12, atol=1e-14)
+        assert raised.log_moment(raised.pack(maps, 0.01)) == pytest.approx(there.log_moment(there.pack(maps, 0.01)))
+
+
 def test_a_single_block_sums_over_neighbours_once(monkeypatch):
     sums, add = [], Neighbours.add
 

@@ -1,15 +1,9 @@
-r"""The pairs of a point set under the random map ``A = M + sigma G``, through the Gram matrix of the images.
+"""The pairs of a point set under the random map ``A = M + sigma G``, through the Gram matrix of the images.
 
-With ``q_ij = |y_i - y_j|^2 / |x_i - x_j|^2`` for ``y = M x`` and ``s`` the noise in its natural unit,
-``sigma^2 = s^2 / (2 t (1 + s^2))``, the two exponential moments of one pair's distortion are ``exp`` of
-
-.. math:: e^+ = t (\alpha q - 1) + \tfrac k2 \log\alpha, \qquad e^- = t (1 - \gamma q) + \tfrac k2 \log\gamma,
-          \qquad \alpha = 1 + s^2, \quad \gamma = (1 + s^2) / (1 + 2 s^2),
-
-the Laplace transform of a noncentral chi-square with ``1 - 2 t sigma^2 = 1/alpha`` and
-``1 + 2 t sigma^2 = 1/gamma``. The unit makes every real ``s`` legal and the moments smooth and even in ``s``.
-``log F``, its gradient (a weighted graph Laplacian applied to the images) and its Hessian-vector product are all
-written here in closed form, at ``O(n^2 k)`` time, by blocks of rows that meet each pair once.
+With ``q_ij = |y_i - y_j|^2 / |x_i - x_j|^2`` for ``y = M x`` the two exponential moments of one pair's distortion are
+``exp`` of the exponents in :mod:`~sklearn_derand.problems.pair_exponents`. ``log F``, its gradient (a weighted graph
+Laplacian applied to the images) and its Hessian-vector product are written here in closed form, at ``O(n^2 k)`` time, by
+blocks of rows.
 """
 
 import math
@@ -20,6 +14,7 @@ import torch
 from torch import Tensor
 
 from .pair_blocks import Block, Curvature, Neighbours
+from .pair_exponents import Exponents, weighted
 from .ranks import Ranks
 
 ROWS = 128
@@ -33,16 +28,9 @@ BLOCK = 4_000_000
 """Entries of the n x n matrix (32 MB in float64) up to which what the Hessian needs is kept, and of one block on a GPU,
 where many small operations are dear."""
 
-LARGEST_RECIPROCAL = 300.0
-"""Shift up to which ``exp(+-2 shift)`` is far from overflow. Beyond it the lesser moment of a pair, at most
-``exp(-shift)``, is lost beside the sum, which is 1 and more."""
-
 UNSHIFTED = 600.0
 """Exponent ``t`` up to which no shift is looked for: ``exp(-t)`` is far from underflow, and no pair is shorter than
 0. Should one be so long that the sum is not finite, all is done again with a shift."""
-
-LEAST_EXPONENT = -700.0
-"""What is below is raised to it: near underflow an exponential takes eight times as long in torch."""
 
 
 class PairMoments:
@@ -123,11 +111,6 @@ class PairMoments:
         # Sums over the pairs of a row take a transposed product, which costs more; a single block is symmetric.
         return Neighbours(rows, n_own, by_rows=self._once or not alone, by_columns=alone)
 
-    def _noise_terms(self, s: float) -> tuple[float, ...]:
-        """Return ``alpha, gamma, gamma', gamma''`` at ``s``."""
-        u = 1 + 2 * s * s
-        return 1 + s * s, (1 + s * s) / u, -2 * s / u**2, (12 * s * s - 2) / u**3
-
     def _gathered(self, images: Tensor) -> Tensor:
         return images if self.ranks.size == 1 else self.ranks.gather(images.T).T
 
@@ -138,49 +121,17 @@ class PairMoments:
         one = torch.ones_like(squares)
         return torch.cat([images * -2, squares, one]), torch.cat([images, one, squares])
 
-    def _exponentials(self, change: Tensor, block: Block, s: float, shift: float) -> tuple[Tensor, Tensor]:
-        """Return ``exp(e^+ - shift), exp(e^- - shift)``; without noise pairs that do not count give ``exp(-shift)``."""
-        t, k = self.t, self.n_components
-        if s == 0.0:
-            if shift < LARGEST_RECIPROCAL:  # the two are reciprocal: one exponential serves both
-                plus = torch.mul(change, t).sub_(shift).exp_()
-                return plus, plus.reciprocal().mul_(math.exp(-2 * shift))
-            # Pairs that do not count give exp(-shift) and 0, either below 1e-130
-            greater = change.abs().mul_(t).sub_(shift).clamp_min_(LEAST_EXPONENT).exp_()
-            plus = torch.copysign(greater, change).clamp_min_(0.0)  # a mask takes twice as long
-            return plus, greater.sub_(plus)
-        alpha, gamma, _, _ = self._noise_terms(s)
-        plus = torch.mul(change, t * alpha).add_(t * (alpha - 1) + k / 2 * math.log(alpha) - shift)
-        minus = torch.mul(change, -t * gamma).add_(t * (1 - gamma) + k / 2 * math.log(gamma) - shift)
-        # By far the largest where both M and a distance are 0: no known share could be taken off the sum.
-        return plus.exp_().mul_(block.valid), minus.exp_().mul_(block.valid)
-
-    def _largest_exponent(self, change: Tensor, s: float) -> float:
-        low, high = (x.item() for x in torch.aminmax(change))
-        alpha, gamma, _, _ = self._noise_terms(s)
-        t, k = self.t, self.n_components
-        return max(
-            t * alpha * high + t * (alpha - 1) + k / 2 * math.log(alpha),
-            -t * gamma * low + t * (1 - gamma) + k / 2 * math.log(gamma),
-        )
-
-    @staticmethod
-    def _counted_sums(plus: Tensor, minus: Tensor, block: Block, s: float, shift: float) -> tuple[float, float]:
-        """Return the sums of a block's exponentials over the pairs that count."""
-        rest = block.uncounted * math.exp(-shift) if s == 0.0 else 0.0
-        return plus.sum().item() - rest, minus.sum().item() - rest
-
     def value(self, images: Tensor, s: float) -> float:
         """Return ``log F``."""
-        sides = self._sides(images)
+        sides, exponents = self._sides(images), Exponents(self.t, self.n_components, s)
         total, shift = 0.0, -math.inf
         for block in self.blocks:
             change = block.change(sides)
-            top = self._largest_exponent(change, s)
+            top = exponents.largest(change)
             if top > shift:
                 total, shift = total * math.exp(shift - top), top
-            plus, minus = self._exponentials(change, block, s, shift)
-            total += sum(self._counted_sums(plus, minus, block, s, shift))
+            plus, minus = exponents.exponentials(change, block, shift)
+            total += sum(exponents.sums(plus, minus, block, shift))
         shift, _, total = self._combined(shift, total)
         return shift + math.log(total / self._copies)
 
@@ -214,11 +165,11 @@ class PairMoments:
 
     def _still_gradient(self, images):
         """Return the same without noise, where exponentials neither overflow nor vanish."""
-        sides, total = self._sides(images), 0.0
+        sides, exponents, total = self._sides(images), Exponents(self.t, self.n_components, 0.0), 0.0
         neighbours = self._neighbours(sides[1][:-1], images.shape[1])
         for block, offset in zip(self.blocks, self._offsets, strict=True):
             plus, minus = block.exponentials(sides, offset, self.t)
-            total += sum(self._counted_sums(plus, minus, block, 0.0, 0.0))
+            total += sum(exponents.sums(plus, minus, block, 0.0))
             neighbours.add(plus.sub_(minus).mul_(block.inverse), block)
         _, _, total = self._combined(0.0, total)
         slope = neighbours.laplacian(images).mul_(2 * self._copies * self.t / total)
@@ -226,45 +177,27 @@ class PairMoments:
 
     def _shifted_gradient(self, images, s):
         """Return the same with the largest exponent as the shift."""
-        sides = self._sides(images)
+        sides, exponents = self._sides(images), Exponents(self.t, self.n_components, s)
         neighbours = self._neighbours(sides[1][:-1], images.shape[1])
         slope_s, total, shift = 0.0, 0.0, -math.inf
-        alpha, gamma, _, _ = self._noise_terms(s)
-        first = self._first_s(s)
+        first = exponents.first()
         for block in self.blocks:
             change = block.change(sides)
-            top = self._largest_exponent(change, s)
+            top = exponents.largest(change)
             if top > shift:
                 old = math.exp(shift - top)
                 total, slope_s, shift = total * old, slope_s * old, top
                 neighbours.sums *= old
-            plus, minus = self._exponentials(change, block, s, shift)
-            sum_plus, sum_minus = self._counted_sums(plus, minus, block, s, shift)
+            plus, minus = exponents.exponentials(change, block, shift)
+            sum_plus, sum_minus = exponents.sums(plus, minus, block, shift)
             total += sum_plus + sum_minus
             if s != 0.0:
-                slope_s += _average(plus, sum_plus, change, first[:2]) + _average(minus, sum_minus, change, first[2:])
-                plus.mul_(alpha)
-            neighbours.add(plus.sub_(minus, alpha=gamma).mul_(block.inverse), block)
+                slope_s += weighted(plus, sum_plus, change, first[:2]) + weighted(minus, sum_minus, change, first[2:])
+                plus.mul_(exponents.alpha)
+            neighbours.add(plus.sub_(minus, alpha=exponents.gamma).mul_(block.inverse), block)
         shift, old, total, slope_s = self._combined(shift, total, slope_s)
         slope = neighbours.laplacian(images).mul_(2 * self._copies * self.t * old / total)
         return shift + math.log(total / self._copies), slope, slope_s / total
-
-    def _first_s(self, s: float) -> tuple[float, float, float, float]:
-        """Return ``a, b, c, d`` with ``de^+/ds = a q + b`` and ``de^-/ds = c q + d``."""
-        alpha, gamma, gamma1, _ = self._noise_terms(s)
-        t, k = self.t, self.n_components
-        return 2 * s * t, k * s / alpha, -t * gamma1, k / 2 * gamma1 / gamma
-
-    def _second_s(self, s: float) -> tuple[float, float, float, float]:
-        """Return the same for the second derivative in ``s``."""
-        alpha, gamma, gamma1, gamma2 = self._noise_terms(s)
-        t, k = self.t, self.n_components
-        return (
-            2 * t,
-            k / alpha - 2 * k * s * s / alpha**2,
-            -t * gamma2,
-            k / 2 * (gamma2 / gamma - (gamma1 / gamma) ** 2),
-        )
 
     def curvature(self, images: Tensor, s: float, log_moment: float) -> list[Curvature] | None:
         """Return what the Hessian needs of all blocks, or None where that would take too much memory."""
@@ -274,18 +207,18 @@ class PairMoments:
         return [self._curvature(sides, s, log_moment, block) for block in self.blocks]
 
     def _curvature(self, sides, s, log_moment, block):
+        exponents = Exponents(self.t, self.n_components, s)
         change, shift = block.change(sides), log_moment + math.log(self._copies)
-        plus, minus = self._exponentials(change, block, s, shift)
-        sum_plus, sum_minus = self._counted_sums(plus, minus, block, s, shift)
-        alpha, gamma, gamma1, _ = self._noise_terms(s)
-        second = self._second_s(s)
-        noise = _average(plus, sum_plus, change, second[:2]) + _average(minus, sum_minus, change, second[2:])
+        plus, minus = exponents.exponentials(change, block, shift)
+        sum_plus, sum_minus = exponents.sums(plus, minus, block, shift)
+        alpha, gamma, second = exponents.alpha, exponents.gamma, exponents.second()
+        noise = weighted(plus, sum_plus, change, second[:2]) + weighted(minus, sum_minus, change, second[2:])
         mixed = None
         if s != 0.0:  # at 0 every first derivative in s is 0
-            a, b, c, d = self._first_s(s)
+            a, b, c, d = exponents.first()
             first_plus = change.mul(a).add_(block.valid, alpha=a + b)
             first_minus = change.mul(c).add_(block.valid, alpha=c + d)
-            mixed = plus * (alpha * first_plus + 2 * s) - minus * (gamma * first_minus + gamma1)
+            mixed = plus * (alpha * first_plus + 2 * s) - minus * (gamma * first_minus + exponents.gamma1)
             mixed *= block.inverse
             noise += (plus * first_plus.square_() + minus * first_minus.square_()).sum().item()
         pull = torch.mul(plus, alpha).sub_(minus, alpha=gamma).mul_(block.inverse)
@@ -337,12 +270,6 @@ class PairMoments:
         along += slope_s * r
         out = steady.laplacian(images).add_(moving.laplacian(v)).mul_(2 * self._copies * self.t)
         return out.sub_(slope, alpha=along), out_s - along * slope_s
-
-
-def _average(weights, total, change, coefficients):
-    """Return the sum of ``weights * (a q + b)`` over pairs that count: ``total`` is that of their weights."""
-    a, b = coefficients
-    return a * torch.vdot(weights.view(-1), change.view(-1)).item() + (a + b) * total
 
 
 class _LogMoment(torch.autograd.Function):

@@ -5,7 +5,7 @@ At a large exponent nearly all of ``log F_t`` comes from the few worst pairs. On
 .. math:: f(C, s) = t^{-2} \log \sum_{(i, j) \in \text{list}} \left( e^{e^+_{ij}} + e^{e^-_{ij}} \right)
 
 has the same minimiser up to the pairs left out; which those are must be found out apart, on all pairs. The exponents
-are those of :mod:`~sklearn_derand.problems.pair_geometry`.
+are those of :mod:`~sklearn_derand.problems.pair_exponents`.
 """
 
 import torch

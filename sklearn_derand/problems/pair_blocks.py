@@ -17,6 +17,16 @@ class Block:
     valid: Tensor
     uncounted: int
 
+    @classmethod
+    def of(cls, inverse_distances: Tensor, rows: slice, first: int, once: bool) -> "Block":
+        """Cut out rows, of the points from ``first`` on: all their pairs, or ``once`` those to the right alone."""
+        start = rows.start if once else 0
+        inverse = inverse_distances[rows, start:].triu(1) if once else inverse_distances[rows]
+        valid = (inverse > 0).to(inverse.dtype)
+        uncounted = inverse.numel() - int(valid.sum().item())
+        own = slice(rows.start + first, rows.stop + first)
+        return cls(rows, own, slice(start, inverse_distances.shape[1]), inverse, valid, uncounted)
+
     def change(self, sides: tuple[Tensor, Tensor]) -> Tensor:
         """Return ``q - 1`` from two matrices whose product is that of squared distances; 0 where none counts."""
         left, right = sides

@@ -2,8 +2,8 @@
 
 With ``q_ij = |y_i - y_j|^2 / |x_i - x_j|^2`` for ``y = M x`` the two exponential moments of one pair's distortion are
 ``exp`` of the exponents in :mod:`~sklearn_derand.problems.pair_exponents`. ``log F``, its gradient (a weighted graph
-Laplacian applied to the images) and its Hessian-vector product are written here in closed form, at ``O(n^2 k)`` time, by
-blocks of rows.
+Laplacian applied to the images) and its Hessian-vector product are written here in closed form, at ``O(n^2 k)`` time,
+by blocks of rows.
 """
 
 import math
@@ -21,8 +21,9 @@ ROWS = 128
 """Rows of one block: its arrays stay in the cache, and blocks right of the diagonal leave out half the pairs."""
 
 WHOLE = 350
-"""Points up to which one block holds every pair twice: fewer and simpler products gain more than that loses (15 to 20 %
-of a gradient's time at 250 points; at 500, where the arrays leave the cache, it would take twice as long)."""
+"""Points up to which a descent without noise holds every pair twice, in one block: fewer and simpler products gain more
+than that loses (15 to 20 % of a gradient's time at 250 points; at 500, where the arrays leave the cache, it would take
+twice as long). Rounding then differs between the two times."""
 
 BLOCK = 4_000_000
 """Entries of the n x n matrix (32 MB in float64) up to which what the Hessian needs is kept, and of one block on a GPU,
@@ -57,22 +58,16 @@ class PairMoments:
         self.n_components = n_components
         self.ranks = ranks or Ranks()
         n_own, n = inverse_distances.shape
-        # A rank meets pairs of its own points twice, as it does all others; so does a single block.
-        self._once = self.ranks.size == 1 and n > WHOLE
+        alone = self.ranks.size == 1
+        # A rank meets pairs of its own points twice, as it does all others; so does a single block: it sums but once.
+        self._once = alone and n > ROWS
+        step = max(ROWS, BLOCK // max(n, 1)) if inverse_distances.is_cuda else ROWS
         first = int(self.ranks.table(n_own)[: self.ranks.rank, 0].sum())
-        step = ROWS if n > WHOLE else WHOLE
-        if inverse_distances.is_cuda:
-            step = max(step, BLOCK // max(n, 1))
+        rows = [slice(start, min(start + step, n_own)) for start in range(0, n_own, step)]
+        self.blocks = [Block.of(inverse_distances, each, first, self._once) for each in rows]
+        # Certificates need a Hessian that is symmetric to the last digit, descents do not.
+        self._whole = Block.of(inverse_distances, slice(0, n), 0, False) if alone and n <= WHOLE else None
         self._kept = n_own * n <= BLOCK
-        self.blocks = []
-        for start in range(0, n_own, step):
-            rows = slice(start, min(start + step, n_own))
-            inverse = inverse_distances[rows, start:].triu(1) if self._once else inverse_distances[rows]
-            valid = (inverse > 0).to(inverse.dtype)
-            uncounted = inverse.numel() - int(valid.sum().item())
-            own = slice(rows.start + first, rows.stop + first)
-            columns = slice(start if self._once else 0, n)
-            self.blocks.append(Block(rows, own, columns, inverse, valid, uncounted))
         self._set_exponent(t)
 
     def at(self, t: float) -> "PairMoments":
@@ -83,7 +78,8 @@ class PairMoments:
 
     def _set_exponent(self, t):
         self.t = t
-        self._offsets = [block.valid * -t for block in self.blocks]
+        blocks = self.blocks if self._whole is None else [self._whole]
+        self._still = [(block, block.valid * -t) for block in blocks]
 
     def log_moment(self, images: Tensor, s: Tensor) -> Tensor:
         """Return ``log F`` as a 0-d tensor, differentiable twice in both arguments.
@@ -107,9 +103,7 @@ class PairMoments:
         return 1 if self._once else 2
 
     def _neighbours(self, rows: Tensor, n_own: int) -> Neighbours:
-        alone = self.ranks.size == 1
-        # Sums over the pairs of a row take a transposed product, which costs more; a single block is symmetric.
-        return Neighbours(rows, n_own, by_rows=self._once or not alone, by_columns=alone)
+        return Neighbours(rows, n_own, by_rows=True, by_columns=self._once)
 
     def _gathered(self, images: Tensor) -> Tensor:
         return images if self.ranks.size == 1 else self.ranks.gather(images.T).T
@@ -166,14 +160,16 @@ class PairMoments:
     def _still_gradient(self, images):
         """Return the same without noise, where exponentials neither overflow nor vanish."""
         sides, exponents, total = self._sides(images), Exponents(self.t, self.n_components, 0.0), 0.0
-        neighbours = self._neighbours(sides[1][:-1], images.shape[1])
-        for block, offset in zip(self.blocks, self._offsets, strict=True):
+        whole, copies = self._whole is not None, self._copies if self._whole is None else 2
+        # Sums over the pairs of a row take a transposed product, which costs more than one over those of a column.
+        neighbours = Neighbours(sides[1][:-1], images.shape[1], by_rows=not whole, by_columns=whole or self._once)
+        for block, offset in self._still:
             plus, minus = block.exponentials(sides, offset, self.t)
             total += sum(exponents.sums(plus, minus, block, 0.0))
             neighbours.add(plus.sub_(minus).mul_(block.inverse), block)
         _, _, total = self._combined(0.0, total)
-        slope = neighbours.laplacian(images).mul_(2 * self._copies * self.t / total)
-        return math.log(total / self._copies), slope, 0.0
+        slope = neighbours.laplacian(images).mul_(2 * copies * self.t / total)
+        return math.log(total / copies), slope, 0.0
 
     def _shifted_gradient(self, images, s):
         """Return the same with the largest exponent as the shift."""

@@ -61,7 +61,7 @@ def test_without_noise_it_is_a_smooth_maximum(t):
 
 def in_blocks(monkeypatch, rows):
     monkeypatch.setattr(pair_geometry, "ROWS", rows)
-    monkeypatch.setattr(pair_geometry, "WHOLE", 0)
+    monkeypatch.setattr(pair_geometry, "WHOLE", 0)  # no single block
 
 
 @pytest.mark.parametrize("rows", [None, 128, 3])
@@ -119,16 +119,27 @@ def test_the_same_pairs_at_another_exponent():
         assert raised.log_moment(raised.pack(maps, 0.01)) == pytest.approx(there.log_moment(there.pack(maps, 0.01)))
 
 
-def test_a_single_block_sums_over_neighbours_once(monkeypatch):
-    sums, add = [], Neighbours.add
+def test_a_descent_meets_pairs_twice_in_one_block_and_a_certificate_once(monkeypatch):
+    """One product for each is faster; but only pairs met once give a Hessian that is symmetric to the last digit."""
+    met, add = [], Neighbours.add
 
     def counting(self, weights, block):
-        sums.append(self.by_rows + self.by_columns)
+        met.append((np.count_nonzero(block.inverse), self.by_rows + self.by_columns))
         add(self, weights, block)
 
+    monkeypatch.setattr(pair_geometry, "ROWS", 3)
     monkeypatch.setattr(Neighbours, "add", counting)
-    pose()[0].slope(random_map(3, 6))
-    assert sums == [1]
+    objective, distances = pose(t=12.0)
+    pairs = np.count_nonzero(distances) // 2
+    objective.slope(random_map(3, 6))
+    assert met == [(2 * pairs, 1)]
+    params = objective.pack(random_map(3, 6), 0.0).requires_grad_(True)
+    (gradient,) = torch.autograd.grad(objective.value(params), params, create_graph=True)
+    met.clear()
+    torch.autograd.grad(gradient.sum(), params)
+    assert len(met) > 2
+    assert {times for _, times in met} == {2}
+    assert sum(count for count, _ in met) == 2 * pairs  # of images that stay and of images that move
 
 
 def test_even_in_the_noise_and_invariant_under_rotations_of_the_images():

@@ -27,15 +27,18 @@ class Block:
         own = slice(rows.start + first, rows.stop + first)
         return cls(rows, own, slice(start, inverse_distances.shape[1]), inverse, valid, uncounted)
 
+    def product(self, sides: tuple[Tensor, Tensor]) -> Tensor:
+        """Return the entries of this block in the product of two matrices with a column for each point."""
+        left, right = sides
+        return torch.mm(left[:, self.own].T, right[:, self.columns])
+
     def change(self, sides: tuple[Tensor, Tensor]) -> Tensor:
         """Return ``q - 1`` from two matrices whose product is that of squared distances; 0 where none counts."""
-        left, right = sides
-        return torch.mm(left[:, self.own].T, right[:, self.columns]).mul_(self.inverse).sub_(self.valid)
+        return self.product(sides).mul_(self.inverse).sub_(self.valid)
 
-    def exponentials(self, sides: tuple[Tensor, Tensor], offset: Tensor, t: float) -> tuple[Tensor, Tensor]:
+    def unshifted(self, sides: tuple[Tensor, Tensor], offset: Tensor, t: float) -> tuple[Tensor, Tensor]:
         """Return ``exp(t (q - 1))`` and its reciprocal, given ``-t`` where a pair counts; 1 where none does."""
-        left, right = sides
-        product = torch.mm(left[:, self.own].T, right[:, self.columns])
+        product = self.product(sides)
         plus = torch.addcmul(offset, product, self.inverse, value=t, out=product).exp_()
         return plus, plus.reciprocal()
 

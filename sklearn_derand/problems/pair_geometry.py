@@ -79,7 +79,7 @@ class PairMoments:
     def _set_exponent(self, t):
         self.t = t
         blocks = self.blocks if self._whole is None else [self._whole]
-        self._still = [(block, block.valid * -t) for block in blocks]
+        self._still = [(block, block.valid * -t) for block in blocks] if t < UNSHIFTED else []
 
     def log_moment(self, images: Tensor, s: Tensor) -> Tensor:
         """Return ``log F`` as a 0-d tensor, differentiable twice in both arguments.
@@ -160,11 +160,12 @@ class PairMoments:
     def _still_gradient(self, images):
         """Return the same without noise, where exponentials neither overflow nor vanish."""
         sides, exponents, total = self._sides(images), Exponents(self.t, self.n_components, 0.0), 0.0
-        whole, copies = self._whole is not None, self._copies if self._whole is None else 2
+        whole = self._whole is not None
+        copies = 2 if whole else self._copies
         # Sums over the pairs of a row take a transposed product, which costs more than one over those of a column.
         neighbours = Neighbours(sides[1][:-1], images.shape[1], by_rows=not whole, by_columns=whole or self._once)
         for block, offset in self._still:
-            plus, minus = block.exponentials(sides, offset, self.t)
+            plus, minus = block.unshifted(sides, offset, self.t)
             total += sum(exponents.sums(plus, minus, block, 0.0))
             neighbours.add(plus.sub_(minus).mul_(block.inverse), block)
         _, _, total = self._combined(0.0, total)
@@ -251,7 +252,7 @@ class PairMoments:
         out_s = 0.0
         for b, block in enumerate(self.blocks):
             at = kept[b] if kept else self._curvature(sides, s, log_moment, block)
-            product = torch.mm(left[:, block.own].T, right[:, block.columns])
+            product = block.product((left, right))
             out_s += r * at.noise
             if at.mixed is not None:
                 out_s += 2 * self.t * torch.vdot(at.mixed.view(-1), product.view(-1)).item()

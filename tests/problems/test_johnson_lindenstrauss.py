@@ -59,9 +59,9 @@ def test_without_noise_it_is_a_smooth_maximum(t):
     assert objective.value(params).item() * t >= objective.largest(params)
 
 
-def in_blocks(monkeypatch, rows):
+def in_blocks(monkeypatch, rows, whole=0):
     monkeypatch.setattr(pair_geometry, "ROWS", rows)
-    monkeypatch.setattr(pair_geometry, "WHOLE", 0)  # no single block
+    monkeypatch.setattr(pair_geometry, "WHOLE", whole)  # 0: no single block
 
 
 @pytest.mark.parametrize("rows", [None, 128, 3])
@@ -99,10 +99,11 @@ def test_derivatives_of_a_maximum_are_those_of_logsumexp(t, length):
     torch.testing.assert_close(ours, derivatives(expected), rtol=1e-8, atol=1e-12)
 
 
-def test_blocks_do_not_matter(monkeypatch):
+@pytest.mark.parametrize("whole", [0, 350])
+def test_blocks_do_not_matter(whole, monkeypatch):
     params = pose()[0].pack(random_map(3, 6), 0.01)
     value, (still, slope) = pose()[0].log_moment(params), pose()[0].slope(random_map(3, 6))
-    in_blocks(monkeypatch, 3)
+    in_blocks(monkeypatch, 3, whole)
     assert pose()[0].log_moment(params) == pytest.approx(value, rel=1e-13)
     again, other = pose()[0].slope(random_map(3, 6))
     assert again == pytest.approx(still, rel=1e-13)
@@ -127,7 +128,7 @@ def test_a_descent_meets_pairs_twice_in_one_block_and_a_certificate_once(monkeyp
         met.append((np.count_nonzero(block.inverse), self.by_rows + self.by_columns))
         add(self, weights, block)
 
-    monkeypatch.setattr(pair_geometry, "ROWS", 3)
+    in_blocks(monkeypatch, 3, whole=350)
     monkeypatch.setattr(Neighbours, "add", counting)
     objective, distances = pose(t=12.0)
     pairs = np.count_nonzero(distances) // 2

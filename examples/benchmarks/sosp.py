@@ -27,7 +27,6 @@ import time
 import warnings
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import partial
 from importlib import metadata
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -35,245 +34,15 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
 import scipy.linalg
-import scipy.optimize
 import torch
+from sosp_landscapes import LANDSCAPES, normal
+from sosp_peers import PEERS, TOL, Enough, Oracle, OutOfTime
 
-from sklearn_derand.engine import LBFGS, MetricLBFGS, certify, minimize
-from sklearn_derand.problems.gauss_newton import gauss_newton_factor
-from sklearn_derand.problems.losses import squared_error
-from sklearn_derand.problems.multi_index import StudentRisk
-from sklearn_derand.problems.student_network import StudentNetwork
+from sklearn_derand.engine import LBFGS, certify, minimize
 
-TOL, CURVATURE_TOL = 1e-5, 1e-3
+CURVATURE_TOL = 1e-3
 KICK = 1e-3
 
-
-# Landscapes: name -> (f, strict saddle), and for a student a solver that knows its Gauss-Newton matrix.
-
-
-def _normal(*shape, seed):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-
-
-def phase_retrieval(n=100, m=600):
-    """``mean((a'x)^2 - y)^2 / 4`` from the origin."""
-    design, signal = _normal(m, n, seed=0), _normal(n, seed=1)
-    target = (design @ (signal / signal.norm())) ** 2
-    return lambda p: ((design @ p) ** 2 - target).square().mean() / 4, torch.zeros(n, dtype=torch.float64)
-
-
-def matrix_factorisation(rows=60, columns=50, rank=5):
-    """``||X Y' - M||^2 / 2``, M of rank 5, from the origin."""
-    target = _normal(rows, rank, seed=2) @ _normal(rank, columns, seed=3) * 3 / np.sqrt(rows * columns)
-
-    def f(p):
-        return (
-            0.5 * (p[: rows * rank].view(rows, rank) @ p[rows * rank :].view(columns, rank).T - target).square().sum()
-        )
-
-    return f, torch.zeros((rows + columns) * rank, dtype=torch.float64)
-
-
-def burer_monteiro(n=200, rank=21, penalty=0.0):
-    """The rank-21 relaxation of MAXCUT on G(200, 0.1), from all vectors equal.
-
-    The lengths of the vectors do not matter to it, so that going far out makes every derivative small. With a
-    ``penalty``, which is zero at unit lengths, that way is closed; the minimum is the same.
-    """
-    draws = torch.rand(n, n, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
-    weights = (draws < 0.1).double().triu(1)
-    weights = weights + weights.T
-
-    def f(p):
-        vectors = p.view(n, rank)
-        lengths = vectors.norm(dim=1, keepdim=True)
-        vectors = vectors / lengths
-        value = (vectors * (weights @ vectors)).sum() / 4
-        return value + penalty * (lengths.square() - 1).square().sum() if penalty else value
-
-    start = torch.zeros(n, rank, dtype=torch.float64)
-    start[:, 0] = 1.0
-    return f, start.reshape(-1)
-
-
-def student(weight_decay=1e-3, n=1000, d=50, hidden=50):
-    """A tanh student of width 50 of a centred product of two tanh indices, from all weights 0."""
-    inputs, directions = _normal(n, d, seed=5), _normal(d, 2, seed=6) / np.sqrt(d)
-    target = torch.tanh(inputs @ directions).prod(1)
-    target = target - target.mean()
-    cut = d * hidden
-
-    def f(p):
-        first, bias, last = p[:cut].view(hidden, d), p[cut : cut + hidden], p[cut + hidden : cut + 2 * hidden]
-        residual = torch.tanh(inputs @ first.T + bias) @ last + p[-1] - target
-        return 0.5 * residual.square().mean() + 0.5 * weight_decay * p.square().sum()
-
-    network = StudentNetwork(n_inputs=d, n_outputs=1, hidden_layer_sizes=(hidden,))
-    weights = torch.full((n,), 1 / n, dtype=torch.float64)
-    risk = StudentRisk(network, inputs, target[:, None], weights, squared_error, weight_decay / 2, weight_decay / 2)
-    metric = MetricLBFGS(partial(gauss_newton_factor, risk, damping=1e-2))
-    return f, torch.zeros(cut + 2 * hidden + 1, dtype=torch.float64), metric
-
-
-LANDSCAPES = {
-    "phase": phase_retrieval,
-    "factorisation": matrix_factorisation,
-    "maxcut": burer_monteiro,
-    "maxcut-penalty": partial(burer_monteiro, penalty=0.25),
-    "student": student,
-    "student-1e-4": lambda: student(1e-4),
-}
-
-
-# Methods: name -> function of (oracle, start) that returns (end, what it says of itself).
-
-
-class Enough(Exception):
-    """The gradient is small enough."""
-
-
-class OutOfTime(Exception):
-    """The limit of CPU seconds is spent."""
-
-
-@dataclass
-class Oracle:
-    """Derivatives by torch for everyone else: counted, timed, stopped at the same gradient norm as ours."""
-
-    f: object
-    limit: float
-    n_fev: int = 0
-    n_hvp: int = 0
-    watching: bool = True
-    best: torch.Tensor = None
-    aside: float = 0.0
-    _key: bytes = b""
-    _graph: tuple = field(default=None, repr=False)
-    _began: float = field(default_factory=time.process_time)
-
-    def tensor(self, x):
-        return torch.as_tensor(np.array(x, dtype=float))
-
-    def watch(self, x, gradient):
-        if time.process_time() - self._began > self.limit:
-            raise OutOfTime
-        if self.watching and gradient.norm() <= TOL:
-            self.best = x.detach().clone()
-            raise Enough
-
-    def value_and_gradient(self, x):
-        leaf = self.tensor(x).requires_grad_()
-        value = self.f(leaf)
-        (gradient,) = torch.autograd.grad(value, leaf)
-        self.n_fev += 1
-        self.watch(leaf, gradient)
-        return value.item(), gradient.numpy()
-
-    def product(self, x, v):
-        key = np.asarray(x).tobytes()
-        if key != self._key:
-            leaf = self.tensor(x).requires_grad_()
-            (gradient,) = torch.autograd.grad(self.f(leaf), leaf, create_graph=True)
-            self._key, self._graph = key, (leaf, gradient)
-        leaf, gradient = self._graph
-        self.n_hvp += 1
-        return torch.autograd.grad(gradient, leaf, self.tensor(v), retain_graph=True)[0].numpy()
-
-    def look(self, x):
-        """Watch a method that hands out points but no gradients, at no cost to it."""
-        began = time.process_time()
-        with torch.enable_grad():
-            leaf = x.detach().requires_grad_()
-            (gradient,) = torch.autograd.grad(self.f(leaf), leaf)
-        self.aside += time.process_time() - began
-        self.watch(leaf, gradient)
-
-    def counted(self, x):
-        """A plain callable for those who differentiate on their own; counts values."""
-        self.n_fev += 1
-        if time.process_time() - self._began > self.limit:
-            raise OutOfTime
-        return self.f(x)
-
-
-def scipy_method(name):
-    def run(oracle, start):
-        options = {"gtol": 1e-12} if name == "L-BFGS-B" else {"gtol": 0.9 * TOL}
-        options |= {"maxiter": 100_000} | ({"maxfun": 100_000, "ftol": 0.0, "maxcor": 20} if name == "L-BFGS-B" else {})
-        hessian = {} if name == "L-BFGS-B" else {"hessp": oracle.product}
-        result = scipy.optimize.minimize(
-            oracle.value_and_gradient, start.numpy(), jac=True, method=name, options=options, **hessian
-        )
-        return torch.as_tensor(result.x), f"success={result.success}"
-
-    return run
-
-
-def torchmin_method(name):
-    def run(oracle, start):
-        import torchmin
-
-        result = torchmin.minimize(oracle.counted, start, method=name, tol=1e-9, max_iter=20_000, callback=oracle.look)
-        return result.x.detach(), f"success={bool(result.success)}"
-
-    return run
-
-
-def torch_lbfgs(oracle, start):
-    p = start.clone().requires_grad_()
-    optimizer = torch.optim.LBFGS(
-        [p], history_size=20, max_iter=100_000, max_eval=200_000, tolerance_grad=1e-12, tolerance_change=1e-16,
-        line_search_fn="strong_wolfe",
-    )  # fmt: skip
-
-    def closure():
-        optimizer.zero_grad()
-        value = oracle.counted(p)
-        value.backward()
-        oracle.watch(p, p.grad)
-        return value
-
-    optimizer.step(closure)
-    return p.detach(), "returns without a word"
-
-
-def adam_with_noise(rate):
-    def run(oracle, start):
-        p, generator = start.clone().requires_grad_(), torch.Generator().manual_seed(0)
-        optimizer = torch.optim.Adam([p], lr=rate)
-        for step in range(10**9):
-            optimizer.param_groups[0]["lr"] = rate * min(1.0, 300 / (step + 1))
-            optimizer.zero_grad()
-            oracle.counted(p).backward()
-            oracle.watch(p, p.grad)
-            p.grad += 1e-6 * torch.randn(p.shape, generator=generator, dtype=p.dtype)
-            optimizer.step()
-
-    return run
-
-
-def gradient_descent(step):
-    """Descend by constant steps."""
-
-    def run(oracle, start):
-        p = start.clone()
-        while True:
-            value, gradient = oracle.value_and_gradient(p)
-            if not np.isfinite(value) or abs(value) > 1e12:
-                raise OutOfTime
-            p -= step * torch.as_tensor(gradient)
-
-    return run
-
-
-PEERS = {f"scipy {name}": [scipy_method(name)] for name in ("L-BFGS-B", "trust-krylov", "trust-ncg")}
-if importlib.util.find_spec("torchmin") is not None:
-    PEERS |= {f"torchmin {name}": [torchmin_method(name)] for name in ("newton-cg", "trust-ncg")}
-PEERS |= {
-    "torch LBFGS": [torch_lbfgs],
-    "Adam with noise": [adam_with_noise(rate) for rate in (1e-1, 1e-2, 1e-3)],
-    "perturbed GD": [gradient_descent(step) for step in (1.0, 0.3, 0.1, 0.03, 0.01)],
-}
 OURS = {"lbfgs": "lbfgs", "trust_region": "trust_region", "lbfgs, plain": LBFGS(products=0)}
 
 
@@ -325,7 +94,7 @@ def run_peer(f, start, variant, seed, limit):
             return Run(descent + certificates, descent, counts, certificate.value, end=point)
         if certificate.min_eigenvalue > -CURVATURE_TOL:
             break  # short of the gradient norm, and no saddle: the peer gave up
-        direction = torch.nn.functional.normalize(_normal(start.numel(), seed=7 + 100 * seed + kick), dim=0)
+        direction = torch.nn.functional.normalize(normal(start.numel(), seed=7 + 100 * seed + kick), dim=0)
         began, aside = time.process_time(), oracle.aside
         try:
             point = descend(oracle, variant, point + KICK * direction, 3 * max(1.0, start.norm().item()))

@@ -78,9 +78,8 @@ class Descent:
 
         points = objective.points
         params = objective.pack(as_tensor(maps, device=points.device), 0.0)
-        low, high = objective.extremes(params)
-        params = params * (2 / (low + high)) ** 0.5
-        return cls(objective, params, torch.ones(points.shape[1], dtype=points.dtype, device=points.device))
+        ones = torch.ones(points.shape[1], dtype=points.dtype, device=points.device)
+        return cls(objective, params * objective.balance(params), ones)
 
     def maps(self):
         """Return the map on an orthonormal basis of the points' span, in numpy."""

@@ -55,7 +55,7 @@ stops came out 2 to 4 % better at k = 128 and 1 % worse elsewhere, the best stop
 (its best map is the leading axes, lengthened); exponentials of square roots or logarithms of ratios, or of deviations
 that count for more where a pair is near or is too short; descent along leading axes only, or in coordinates on either
 side of the unscaled ones; weaker axes of the span shortened afterwards; copies of the points with random signs of their
-principal coordinates, whose pairs have the same share along each axis (MNIST at k = 32 -2 +- 1 %, digits +1 to +3 %,
+principal coordinates, whose pairs have the same share along each axis (MNIST at k = 32 -2 +- 1 %, digits +1 to +4 %,
 others level, at three times the cost); differences of nearest neighbours with half of their coordinates left out, which
 the worst new pairs resemble, as further pairs (digits at k = 32 +4 +- 2 %). *In the choice*: the folds shuffled two or
 four times (the noise is in the points, not in how they are dealt), halves for fifths, ratios relative to their fitted

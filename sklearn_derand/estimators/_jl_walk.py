@@ -83,9 +83,6 @@ def walk(tensors, coordinates, recipe, rows, weight, exponents=(1.0,)):
 def _stop(fitted, outside, coordinates, weight, exponents, maps):
     outside = spread_out(coordinates.points @ maps.T, coordinates.inverse_distances, weight) @ outside
     components = coordinates.to_features(maps) + outside
-    return Stop(components, [_balancing(fitted, turn @ maps) * turn for turn in shrinkages(components, exponents)])
-
-
-def _balancing(fitted, maps):
-    low, high = fitted.extremes(fitted.pack(fitted.points.new_tensor(maps), 0.0))
-    return np.sqrt(2 / (low + high) if high > 0 else 1.0)
+    turns = shrinkages(components, exponents)
+    scales = [fitted.balance(fitted.pack(fitted.points.new_tensor(turn @ maps), 0.0)) for turn in turns]
+    return Stop(components, [scale * turn for scale, turn in zip(scales, turns, strict=True)])

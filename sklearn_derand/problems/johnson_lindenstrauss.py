@@ -121,6 +121,11 @@ class PairDistortion:
         with torch.no_grad():
             return self.moments.extremes(self.maps(params) @ self.points.T)
 
+    def balance(self, params: Tensor) -> float:
+        """Return what to multiply ``M`` by for extreme ``q_u`` equally far from 1; 1 where all images coincide."""
+        low, high = self.extremes(params)
+        return (2 / (low + high)) ** 0.5 if high > 0 else 1.0
+
     def at(self, t: float) -> "PairDistortion":
         """Return the same pairs at another exponent."""
         other = copy(self)

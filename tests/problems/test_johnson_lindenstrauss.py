@@ -76,6 +76,15 @@ def test_derivatives(rows, t, variance, scale, monkeypatch):
     assert torch.autograd.gradgradcheck(objective.value, (params,), atol=1e-8, rtol=1e-5)
 
 
+def test_at_its_balance_a_map_has_its_least_distortion():
+    objective, _ = pose(t=30.0)
+    params = objective.pack(random_map(3, 6), 0.0)
+    least = objective.largest(params * objective.balance(params))
+    for length in (0.999, 1.001):
+        assert least < objective.largest(params * objective.balance(params) * length)
+    assert objective.balance(torch.zeros_like(params)) == 1.0
+
+
 @pytest.mark.parametrize("t, length", [(30.0, 1.0), (800.0, 1.0), (5000.0, 1.0), (30.0, 4.0)])
 def test_derivatives_of_a_maximum_are_those_of_logsumexp(t, length):
     """At the best scale, where near and far pairs decide, and at one whose exponentials overflow.
@@ -83,8 +92,7 @@ def test_derivatives_of_a_maximum_are_those_of_logsumexp(t, length):
     The exponentials are written in one way per range.
     """
     objective, distances = pose(t=t)
-    low, high = objective.extremes(objective.pack(random_map(3, 6), 0.0))
-    maps = random_map(3, 6) * math.sqrt(2 / (low + high)) * length
+    maps = random_map(3, 6) * objective.balance(objective.pack(random_map(3, 6), 0.0)) * length
 
     def derivatives(f):
         leaf = maps.clone().requires_grad_(True)

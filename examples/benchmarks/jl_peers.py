@@ -1,4 +1,4 @@
-"""The peers of ``jl.py``: a linear map for points ``X`` of shape (n, d), of shape (k, d).
+"""The peers of ``jl.py``: functions of points, dimension and random state that return a linear map of shape (k, d).
 
 One Gaussian and one sparse projection of scikit-learn, the best of many Gaussian draws, principal components, random
 orthonormal rows, principal axes plus a Gaussian remainder, and *annealed*: the soft maximum of the distortions in Gram

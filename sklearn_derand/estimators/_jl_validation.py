@@ -49,7 +49,7 @@ from neighbours, fitted along with all others, gained 2 % in one case of three, 
 exponents up to 1024 were not better either, nor were averages of the maps along a path, or of the Gram matrices of four
 draws, descended again. (Twelve splits of 898 digits and six of MNIST at k = 32, to an exponent of 256: level.)
 
-Nor were these, on two to six splits of two to seven data sets, with several sets of new points each. *In the
+Nor were these, on two to sixteen splits of one to seven data sets, with several sets of new points each. *In the
 objective*: the mean squared distortion of normal differences with a shrunk covariance, in closed form, added (late
 stops came out 2 to 4 % better at k = 128 and 1 % worse elsewhere, the best stop alike but for one data set), or alone
 (its best map is the leading axes, lengthened); exponentials of square roots or logarithms of ratios, or of deviations

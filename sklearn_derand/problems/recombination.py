@@ -28,7 +28,7 @@ def tie(weights, parents):
     Returns
     -------
     tied : csr_array of shape (n_groups, n_groups)
-        Weights between the groups.
+        Weights between the groups, symmetric to the last bit.
     lift : csr_array of shape (n_nodes, n_groups)
         ``lift @ signs`` are the signs of the vertices. Cuts differ from those of ``tied`` by a constant.
     groups : ndarray of shape (n_groups, n_parents)
@@ -41,9 +41,10 @@ def tie(weights, parents):
     n_groups, group = connected_components(agreed, directed=False)
     n = weights.shape[0]
     lift = sparse.csr_array((parents[:, 0], (np.arange(n), group)), shape=(n, n_groups))
-    tied = sparse.csr_array(lift.T @ weights @ lift)
-    tied.setdiag(0.0)
-    tied.eliminate_zeros()
+    # The two entries of an edge are sums in different orders, of which one may cancel: one half speaks for both.
+    half = sparse.triu(lift.T @ weights @ lift, k=1, format="csr")
+    half.eliminate_zeros()
+    tied = sparse.csr_array(half + half.T)
     _, first = np.unique(group, return_index=True)
     return tied, lift, parents[first] * parents[first, :1]
 

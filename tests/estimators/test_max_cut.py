@@ -201,6 +201,15 @@ def test_clusters_far_points_apart():
         assert adjusted_rand_score(y, labels) == 1.0
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_points_of_few_distances(seed):
+    """Of one-hot rows, whose distances are five numbers: sums of them cancel in one order and not in another."""
+    columns = np.random.RandomState(0).randint(5, size=(60, 4))
+    X = np.eye(5)[columns].reshape(60, -1)
+    search = DerandMaxCut(random_state=seed).fit(X)
+    assert search.expected_cut_ <= search.cut_value_ <= search.upper_bound_
+
+
 def test_max_time_returns_a_valid_answer():
     W = random_graph(60, 0.3)
     model = fit(W, max_time=1e-3, polish="auto")

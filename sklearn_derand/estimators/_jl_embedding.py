@@ -270,7 +270,7 @@ class DerandJLEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Deran
                 components = refine(run, fitted, coordinates, descent, components, self._tensors, self.max_iter, sample)
             elif descent is not None:
                 components = components + coordinates.to_features(descent.maps())
-            parts = splits(coordinates.X.shape[0], self.validation_fraction or 0.0, aside)
+            parts = splits(coordinates.inverse_distances, self.validation_fraction or 0.0, aside)
             if descent is not None and parts:
                 chosen = map_for_new_points(self._tensors, coordinates, parts, k, outside)
                 components, self.validation_distortion_ = chosen

@@ -467,9 +467,33 @@ def test_work_that_goes_into_the_lower_bound(n, budget, monkeypatch):
 
 @pytest.mark.parametrize("n, share, sizes", [(50, 0.2, [10] * 5), (11, 0.3, [3] * 3), (9, 0.7, [6]), (4, 0.1, [])])
 def test_splits_set_each_point_aside_at_most_once(n, share, sizes):
-    parts = _jl_validation.splits(n, share, 0)
+    parts = _jl_validation.splits(1 - np.eye(n), share, 0)
     assert [part.size for part in parts] == sizes
     assert np.unique(np.concatenate([*parts, []])).size == sum(sizes)
+
+
+def test_a_split_that_leaves_equal_points_alone_is_left_out():
+    """Of one point and copies of another, any set with the one is of no use; of copies alone, none is."""
+    X = np.zeros((10, 3))
+    X[4] = 1.0
+    parts = _jl_validation.splits(SpanCoordinates.of(X).inverse_distances, 0.2, 0)
+    assert len(parts) == 4
+    assert 4 not in np.concatenate(parts)
+    assert _jl_validation.splits(np.zeros((10, 10)), 0.2, 0) == []
+    embedding = DerandJLEmbedding(2, validation_fraction=0.2, random_state=0).fit(X)
+    assert embedding.distortion_ < 1e-9
+    assert not hasattr(
+        DerandJLEmbedding(1, validation_fraction=0.5, random_state=0).fit(X[3:6]), "validation_distortion_"
+    )
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_handful_of_points_does_not_decide_on_a_scale_far_off(seed):
+    """Five points have splits of one pair each: one that is short is no reason to lengthen all others."""
+    X = np.round(2 * np.random.RandomState(seed).standard_normal((5, 12)))
+    embedding = DerandJLEmbedding(2, validation_fraction=0.3, random_state=seed).fit(X)
+    assert embedding.distortion_ < embedding.distortion_bound_
+    assert embedding.validation_distortion_ < 1.5
 
 
 def test_random_rows_for_sparse_points_make_a_unit_norm_tight_frame():
@@ -501,12 +525,14 @@ def test_every_pair_with_a_point_set_aside_is_looked_at_once():
     assert look.smallest == pytest.approx(np.sort(np.cbrt(within)))
 
 
-def test_one_point_set_aside_is_looked_at_with_the_fitted_ones():
-    pairs = _jl_validation.NewPairs.of(DIGITS[:1], DIGITS[1:9])
+@pytest.mark.parametrize("n_aside, count", [(1, 8), (2, 1 + 2 * 7), (3, 3)])
+def test_few_points_set_aside_are_looked_at_with_the_fitted_ones(n_aside, count):
+    pairs = _jl_validation.NewPairs.of(DIGITS[:n_aside], DIGITS[n_aside:9])
     (look,) = pairs.looks(_jl_walk.Stop(np.eye(5, 64), [np.eye(5)]))
-    expected = ((DIGITS[1:9] - DIGITS[0])[:, :5] ** 2).sum(axis=1) / ((DIGITS[1:9] - DIGITS[0]) ** 2).sum(axis=1)
-    assert look.count == 8
-    assert look.smallest == pytest.approx(np.sort(np.cbrt(expected)))
+    first = [distortions(DIGITS[[i, j]], DIGITS[[i, j], :5]) + 1 for i in range(n_aside) for j in range(i + 1, 9)]
+    assert look.count == count
+    if n_aside < 3:
+        assert look.smallest == pytest.approx(np.sort(np.cbrt(np.ravel(first))))
 
 
 def test_the_promise_is_averaged_over_neighbouring_stops():
@@ -533,7 +559,7 @@ def test_the_path_is_walked_again_with_all_points(monkeypatch):
     monkeypatch.setattr(_jl_walk, "LADDER", [(4.0, (3, 3))])
     tensors = DerandJLEmbedding()._tensors
     X = np.random.RandomState(7).standard_normal((40, 64))
-    coordinates, parts = SpanCoordinates.of(X), _jl_validation.splits(40, 0.25, 0)
+    coordinates, parts = SpanCoordinates.of(X), _jl_validation.splits(1 - np.eye(40), 0.25, 0)
     components, distortion = _jl_validation.map_for_new_points(tensors, coordinates, parts, 12, 3)
 
     recipe = _jl_starts.Recipe.of(X)

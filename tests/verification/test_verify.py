@@ -11,7 +11,7 @@ from outcomes import fitted_state, leaves
 
 from sklearn_derand import DerandJLEmbedding, DerandMaxCut, MultiIndexStudentRegressor
 from sklearn_derand.datasets import make_multi_index
-from sklearn_derand.verification import _certificate, verify
+from sklearn_derand.verification import _certificate, _cut, verify
 
 
 def _points():
@@ -68,6 +68,15 @@ def test_sparse_and_single_precision_embeddings_hold(dtype):
 def test_cut_of_points_holds():
     X = _points()
     assert verify(DerandMaxCut(random_state=0).fit(X), X).holds
+
+
+def test_a_heavy_edge_is_seen_in_tenths_as_in_units():
+    """In float64 twice .6 is less than .1 + .2 + .3 + .6, but the fit, which counts tenths, contracts that edge."""
+    weights = np.ones((6, 6)) - np.eye(6)
+    assert not _cut._has_settled_vertex(sp.csr_array(weights))
+    weights[0] = weights[:, 0] = 0.0, 0.1, 0.2, 0.3, 0.6, 0.0
+    assert 2 * 0.6 < 0.1 + 0.2 + 0.3 + 0.6
+    assert _cut._has_settled_vertex(sp.csr_array(weights))
 
 
 @pytest.mark.parametrize(

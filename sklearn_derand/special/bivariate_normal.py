@@ -16,7 +16,7 @@ import math
 
 import torch
 
-from .quadrature import gauss_legendre
+from .quadrature import integral
 
 NEAR_SINGULAR = 0.925
 """``|r|`` from which the integrand is too steep for the plain Gauss rule (Genz 2004, section 2)."""
@@ -111,11 +111,12 @@ def _integral_from_zero(a, b, r):
     # 4 int_0^r phi_2(a, b; t) dt with t = sin(theta), which cancels the square root.
     angle = torch.asin(r)
     square, product = 0.5 * (a * a + b * b), a * b
-    total = torch.zeros_like(r)
-    for node, weight in zip(*gauss_legendre(N_NODES, 0.0, 1.0), strict=True):
-        sine = torch.sin(node * angle)
-        total += weight * torch.exp((sine * product - square) / ((1 - sine) * (1 + sine)))
-    return (2 / math.pi) * angle * total
+
+    def density(theta):
+        sine = torch.sin(theta)
+        return torch.exp((sine * product - square) / ((1 - sine) * (1 + sine)))
+
+    return (2 / math.pi) * integral(density, 0.0, angle, N_NODES)
 
 
 def _strongly_correlated(a, b, r):
@@ -132,12 +133,13 @@ def _strongly_correlated(a, b, r):
     tail = math.sqrt(math.pi / 2) * torch.special.erfcx(gap / u.clamp_min(1e-150) / math.sqrt(2))
     closed = u * at_u * (1 - c * (square - u * u) * (1 - d * square / 5) / 3 + c * d * u**4 / 5)
     closed = closed - at_u * tail * gap * (1 - c * square * (1 - d * square / 5) / 3)
-    rest = torch.zeros_like(r)
-    for node, weight in zip(*gauss_legendre(N_NODES, 0.0, 1.0), strict=True):
-        x2 = (node * u) ** 2
+
+    def rest(x):
+        x2 = x**2
         root = torch.sqrt(1 - x2)
         steep = torch.exp(-0.5 * (square / x2.clamp_min(1e-300) + product))
         smooth = torch.exp(-0.5 * product * x2 / (1 + root) ** 2) / root
-        rest += weight * steep * (smooth - (1 + c * x2 * (1 + d * x2)))
-    integral = (closed + u * rest) / (2 * math.pi)
-    return 1 - torch.abs(torch.erf(a / math.sqrt(2)) - torch.erf(b / math.sqrt(2))) - 4 * integral
+        return steep * (smooth - (1 + c * x2 * (1 + d * x2)))
+
+    above = (closed + integral(rest, 0.0, u, N_NODES)) / (2 * math.pi)
+    return 1 - torch.abs(torch.erf(a / math.sqrt(2)) - torch.erf(b / math.sqrt(2))) - 4 * above

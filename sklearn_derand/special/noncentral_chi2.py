@@ -21,7 +21,7 @@ from functools import cache
 
 import torch
 
-from .quadrature import gauss_legendre
+from .quadrature import integral
 
 DEBYE_FROM = 30.0
 """``sqrt(nu^2 + z^2)`` from which twelve terms of Debye's expansion reach about 1e-15."""
@@ -217,14 +217,13 @@ def _tail(x, n_dof, noncentrality, upper):
     centre = math.sqrt(max(n_dof - 2, 0))
     low = torch.asin(torch.clamp(max(centre - MASS, 0.0) / root, max=1.0))
     high = torch.asin(torch.clamp((centre + MASS) / root, max=1.0))
-    nodes, weights = gauss_legendre(N_NODES)
-    total = torch.zeros_like(x)
-    for node, weight in zip(nodes, weights, strict=True):
-        theta = 0.5 * (low + high) + 0.5 * (high - low) * node
+
+    def integrand(theta):
         v = root * torch.sin(theta)
         rest = root * torch.cos(theta)
-        total = total + weight * torch.exp(_log_chi(v, n_dof - 1)) * rest * _interval(rest, mean, upper)
-    total = total * 0.5 * (high - low)
+        return torch.exp(_log_chi(v, n_dof - 1)) * rest * _interval(rest, mean, upper)
+
+    total = integral(integrand, low, high, N_NODES)
     return total + _chi_upper_tail(root, n_dof - 1) if upper else total
 
 
@@ -237,12 +236,8 @@ def _chi_upper_tail(v, n_dof):
     """``P(chi > v)`` by the same rule; ``torch.special.gammaincc`` is off by 1e-10 for 64 degrees of freedom."""
     centre = math.sqrt(n_dof - 1)
     low = torch.clamp(v, min=max(centre - MASS, 0.0))
-    half = 0.5 * (torch.clamp(v, min=centre) + MASS - low)
-    nodes, weights = gauss_legendre(N_NODES)
-    total = torch.zeros_like(v)
-    for node, weight in zip(nodes, weights, strict=True):
-        total = total + weight * torch.exp(_log_chi(low + half * (1 + node), n_dof))
-    return total * half
+    high = torch.clamp(v, min=centre) + MASS
+    return integral(lambda v: torch.exp(_log_chi(v, n_dof)), low, high, N_NODES)
 
 
 def _interval(radius, mean, upper):

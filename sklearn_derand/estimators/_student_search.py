@@ -94,7 +94,7 @@ def descend(risk, spec: StudentSpec, start, seed: int, *, tol: float, curvature_
         if start is None:
             import torch
 
-            start = risk.initial(torch.Generator().manual_seed(seed)).to(risk.inputs.device)
+            start = risk.initial(torch.Generator().manual_seed(seed))
         return minimize(
             risk,
             start,

@@ -205,9 +205,9 @@ class StudentRisk:
         Returns
         -------
         Tensor of shape (network.n_params,)
-            A draw.
+            A draw, on the device of the inputs.
         """
-        return self.network.initial(generator)
+        return self.network.initial(generator).to(self.inputs.device)
 
     def noise(self, params: Tensor) -> None:
         """Name no noise block: the teacher's subspace is not known while fitting.

@@ -61,7 +61,7 @@ class PairMoments:
         alone = self.ranks.size == 1
         # A rank meets pairs of its own points twice, as it does all others; so does a single block: it sums but once.
         self._once = alone and n > ROWS
-        step = max(ROWS, BLOCK // max(n, 1)) if inverse_distances.is_cuda else ROWS
+        step = max(ROWS, BLOCK // max(n, 1)) if inverse_distances.device.type != "cpu" else ROWS
         first = int(self.ranks.table(n_own)[: self.ranks.rank, 0].sum())
         rows = [slice(start, min(start + step, n_own)) for start in range(0, n_own, step)]
         self.blocks = [Block.of(inverse_distances, each, first, self._once) for each in rows]

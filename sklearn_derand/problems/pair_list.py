@@ -32,7 +32,7 @@ class PairList:
 
     def __init__(self, first: Tensor, second: Tensor, n_rows: int) -> None:
         self.first, self.second, self.n_rows = first, second, n_rows
-        if not first.is_cuda:
+        if first.device.type == "cpu":
             rows, columns = (torch.cat(ends).cpu().numpy() for ends in ((first, second), (second, first)))
             self._order = np.argsort(rows, kind="stable")
             self._columns = columns[self._order].astype(np.int32)
@@ -88,7 +88,7 @@ class PairList:
         -------
         Tensor of shape (n_rows, k)
         """
-        if rows.is_cuda:
+        if rows.device.type != "cpu":
             difference = weights[:, None] * (rows[self.first] - rows[self.second])
             out = torch.zeros_like(rows).index_add_(0, self.first, difference)
             return out.index_add_(0, self.second, difference, alpha=-1)

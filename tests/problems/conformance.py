@@ -1,5 +1,7 @@
 """What every objective owes the engine, whatever it computes: laws that a new problem is run through."""
 
+import copy
+
 import numpy as np
 import torch
 
@@ -23,11 +25,25 @@ def assert_conforms(objective, params: torch.Tensor) -> None:
 
 def _assert_symmetric(objective, params: torch.Tensor) -> None:
     draws = torch.Generator().manual_seed(1)
-    left, right = torch.randn(2, params.numel(), generator=draws, dtype=torch.float64)
+    left, right = torch.randn(2, params.numel(), generator=draws, dtype=torch.float64).to(params.device)
     product = Derivatives(objective).hessian_product(params)
     there, back = torch.dot(left, product(right)), torch.dot(right, product(left))
     scale = left.norm() * product(right).norm() + right.norm() * product(left).norm()
     assert abs(there - back) <= 1e-10 * scale, "the Hessian is not symmetric: the second derivative is wrong"
+
+
+def moved(problem, device):
+    """Return a copy whose tensors, also those of what it is made of, are on ``device``."""
+    if isinstance(problem, torch.Tensor):
+        return problem.to(device)
+    if isinstance(problem, (tuple, list)):
+        return type(problem)(moved(each, device) for each in problem)
+    if not type(problem).__module__.startswith("sklearn_derand"):
+        return problem
+    twin = copy.copy(problem)
+    for name, value in vars(problem).items():
+        object.__setattr__(twin, name, moved(value, device))
+    return twin
 
 
 def assert_initial_is_reproducible(objective) -> None:

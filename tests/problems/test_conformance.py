@@ -20,6 +20,7 @@ from .conformance import (
     assert_invariant,
     assert_noise_is_a_block,
     assert_value_is_the_expectation,
+    moved,
 )
 
 F64 = torch.float64
@@ -87,6 +88,17 @@ def test_conforms(name, scale):
     params = scale * normal(size(problem), seed=7)
     assert_conforms(problem, params)
     assert_noise_is_a_block(problem, params)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_conforms_on_another_device(other_device, name):
+    make, size = CASES[name]
+    params = normal(size(make()), seed=7)
+    there = moved(make(), other_device)
+    assert_conforms(there, params.to(other_device))
+    assert there.value(params.to(other_device)).item() == pytest.approx(make().value(params).item(), rel=1e-12)
+    if hasattr(there, "initial"):
+        assert there.initial(torch.Generator().manual_seed(0)).device.type == other_device.type
 
 
 @pytest.mark.parametrize("make", [all_pairs, listed_pairs])

@@ -13,6 +13,10 @@ FAITHFUL = 1e-3
 """A pair so close that rounding changes its squared distance by more than this share is left out of the objective
 (but not out of ``distortion_``)."""
 
+SHORT, MOST_NUMBERS = 1e-4, 20_000_000
+"""Sparse points of more columns than rows with an axis shorter than this share of the longest are made dense after all,
+unless that takes more numbers: then such axes are left out."""
+
 MOST_COLUMNS = 3000
 """Columns up to which a sample is put into the coordinates of all points, not of its own span."""
 
@@ -80,12 +84,15 @@ class SpanCoordinates:
             # Sparse rows are not centred: far from the origin their distances have lost digits.
             norms = squared_norms(centred).max() if sparse.issparse(X) else 0.0
             lost = norms / max(distances.mean(), CANCELLATION * norms, np.finfo(float).tiny)
-            values, vectors = spectrum(-0.5 * gram, 10 * EPS * lost)
+            large = sparse.issparse(X) and n * d > MOST_NUMBERS
+            values, vectors = spectrum(-0.5 * gram, max(10 * EPS * lost, SHORT**2 * large))
             points = vectors * np.sqrt(values)
             dual = (vectors / np.sqrt(values)).T
-            if not sparse.issparse(X):
-                # Short axes hold rounding of the long ones, to the cube of the ratio; orthogonalised in turn they do
-                # not, nor do coordinates along them.
+            # Short axes hold rounding of the long ones, to the cube of the ratio; orthogonalised in turn they do not,
+            # nor do coordinates along them.
+            if sparse.issparse(X) and values.size and values[-1] < SHORT**2 * values[0]:
+                centred = _centred(X)
+            if not sparse.issparse(centred):
                 basis, dual = linalg.qr((dual @ centred).T, mode="economic", check_finite=False)[0].T, None
                 points = centred @ basis.T
         unit = np.mean(np.einsum("ij,ij->j", points, points)) if points.size else 1.0

@@ -119,9 +119,10 @@ def _by_pairs(squared, k, claimed, theta):
         by_pull = 4 * trace / (k + 1) - slopes.diagonal() / 2 - 2 * pull
         by_s = np.outer(root, root) * slopes + np.outer(by_pull, p) + np.outer(p, by_pull) - 4 * np.outer(p, p) * s
         by_size = -4 * x * np.outer(p, p) * squared
-        by_p = ((slopes * inner) @ root) / root + s @ by_pull - 2 * s**2 @ p
-        by_p -= 2 * x**2 * squared**2 @ p + 4 * x * (size * squared) @ p
-        slope = [p * (by_p - p @ by_p), (by_s + by_size)[place], (by_size - by_s)[place]]
+        by_p = s @ by_pull - 2 * s**2 @ p - 2 * x**2 * squared**2 @ p - 4 * x * (size * squared) @ p
+        # Times p, for weights that are 0 to rounding.
+        by_theta = root * ((slopes * inner) @ root) + p * by_p
+        slope = [by_theta - p * by_theta.sum(), (by_s + by_size)[place], (by_size - by_s)[place]]
         return -x, -np.concatenate(slope) / (2 * (square * x + linear))
 
     def enough(intermediate_result):  # noqa: ARG001

@@ -24,6 +24,7 @@ from sklearn_derand.estimators import (
     _jl_dimension,
     _jl_embedding,
     _jl_path,
+    _jl_points,
     _jl_scale,
     _jl_starts,
     _jl_tails,
@@ -132,6 +133,18 @@ def test_duplicates_and_near_duplicates():
         embedding = DerandJLEmbedding(n_components=16, random_state=0).fit(X)
     assert np.isfinite(embedding.distortion_)
     assert embedding.distortion_ <= embedding.distortion_bound_
+
+
+@pytest.mark.parametrize("most", [_jl_points.MOST_NUMBERS, 0])
+def test_sparse_columns_in_units_far_apart(most, monkeypatch):
+    """Axes from a Gram matrix hold rounding of the longest: these maps had moved distances by factors up to 1e8."""
+    monkeypatch.setattr(_jl_points, "MOST_NUMBERS", most)
+    for seed in range(4):
+        rng = np.random.RandomState(seed)
+        X = rng.standard_normal((10, 30)) * (rng.uniform(size=(10, 30)) < 0.5) * 10 ** rng.uniform(-6, 6, size=30)
+        embedding = DerandJLEmbedding(4, random_state=0).fit(sparse.csr_array(X))
+        assert embedding.distortion_ < 0.02
+        assert embedding.certificate_.holds
 
 
 @pytest.mark.parametrize("X", [np.ones((1, 5)), np.ones((4, 5)), np.ones((1, 5), dtype=np.float32)])

@@ -40,9 +40,10 @@ class GaussNewtonFactor:
 
     @classmethod
     def of(cls, first: Tensor | None, rest: Tensor, directions: Tensor | None, damping: float) -> GaussNewtonFactor:
-        """Factor the matrices plus ``damping`` times the identity."""
+        """Factor the matrices plus ``damping`` times the identity, or more where rounding makes them indefinite."""
         for matrix in (rest,) if first is None else (first, rest):
-            matrix.diagonal().add_(damping)
+            rounding = len(matrix) * torch.finfo(matrix.dtype).eps * matrix.trace().item()
+            matrix.diagonal().add_(max(damping, rounding))
         return cls(None if first is None else torch.linalg.cholesky(first), torch.linalg.cholesky(rest), directions)
 
     def _apply(self, vector: Tensor, solve) -> Tensor:

@@ -145,7 +145,7 @@ class StudentRisk:
         Returns
         -------
         GaussNewtonFactor or None
-            None where the matrix is too large, singular, or of no use beside ``shift``.
+            None where the matrix is too large, not finite, or of no use beside ``shift``.
         """
         if shift >= LARGE_SHIFT or matrix_order(self.network, DIRECTIONS) > MAX_ORDER:
             return None

@@ -124,7 +124,7 @@ def _prediction_claims(estimator, sample) -> list[Claim]:
     rounding = max(1e-7, 1e-14 * sample.condition, 10 * sample.accuracy)
     return [
         # Of outputs known to rounding a loss near 0 is known less well, relative to itself.
-        equal("loss_", estimator.loss_, loss, rtol=rounding, atol=rounding * np.sqrt(loss)),
+        equal("loss_", estimator.loss_, loss, rtol=rounding, atol=rounding * np.sqrt(abs(loss))),
         equal("coefs_ and intercepts_ are the certified", 0.0, _departure(estimator, sample), atol=rounding),
     ]
 

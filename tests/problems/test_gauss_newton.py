@@ -7,7 +7,13 @@ import torch
 
 from sklearn_derand.engine import certify, minimize
 from sklearn_derand.engine.derivatives import Derivatives
-from sklearn_derand.problems.gauss_newton import MAX_ORDER, gauss_newton_factor, gauss_newton_matrix, matrix_order
+from sklearn_derand.problems.gauss_newton import (
+    MAX_ORDER,
+    GaussNewtonFactor,
+    gauss_newton_factor,
+    gauss_newton_matrix,
+    matrix_order,
+)
 from sklearn_derand.problems.losses import pseudo_huber, squared_error
 from sklearn_derand.problems.multi_index import LARGE_SHIFT, StudentRisk
 from sklearn_derand.problems.student_network import StudentNetwork
@@ -94,9 +100,25 @@ def test_there_is_no_metric_where_it_is_of_no_use():
     network = dataclasses.replace(risk.network, hidden_layer_sizes=(MAX_ORDER,))
     wide = dataclasses.replace(risk, network=network)
     assert wide.metric(network.initial(torch.Generator().manual_seed(0)), 1e-3) is None
-    # Fewer rows than parameters and no penalty: singular but for the shift, which rounding swallows
-    bare = dataclasses.replace(make_risk(n=20)[0], alpha=0.0, weight_decay=0.0)
-    assert bare.metric(params, 1e-30) is None
+    assert risk.metric(params * float("nan"), 1e-3) is None
+
+
+def test_a_shift_that_rounding_swallows_certifies_nothing():
+    """Fewer rows than parameters and no penalty: singular but for the shift."""
+    bare, params = make_risk(n=20)
+    bare = dataclasses.replace(bare, alpha=0.0, weight_decay=0.0)
     certificate = certify(bare, params, curvature_tol=1e-30)
     assert not certificate.holds
     assert certificate.min_eigenvalue_bound <= certificate.min_eigenvalue < torch.inf
+
+
+def test_a_large_singular_matrix_is_damped_by_its_rounding_at_least():
+    """Of counts near 1e12 the matrix is known to 1e-4, and the curvature tolerance alone does not make it definite."""
+    rows = torch.randn(5, 60, generator=torch.Generator().manual_seed(0), dtype=F64)
+    matrix = 1e12 * rows.T @ rows
+    with pytest.raises(torch.linalg.LinAlgError):
+        torch.linalg.cholesky(matrix + 1e-8 * torch.eye(60, dtype=F64))
+    factor = GaussNewtonFactor.of(None, matrix.clone(), None, 1e-8)
+    torch.testing.assert_close(factor.rest @ factor.rest.T, matrix, rtol=1e-11, atol=1.0)
+    small = GaussNewtonFactor.of(None, torch.eye(3, dtype=F64), None, 0.25)
+    torch.testing.assert_close(small.rest @ small.rest.T, 1.25 * torch.eye(3, dtype=F64), rtol=1e-15, atol=0)

@@ -101,6 +101,17 @@ def test_students_of_every_loss_activation_and_depth_hold(sample, changes):
     assert verification.holds, str(verification)
 
 
+def test_a_small_loss_of_targets_far_from_zero_holds():
+    """Of targets near 1e12 that vary by 5, outputs in the user's units are known to 3e-5 of that."""
+    rng = np.random.RandomState(58)
+    X = rng.standard_normal((12, 3))
+    y = 1e12 + 4.75 * np.tanh(X[:, 0])
+    student = MultiIndexStudentRegressor(1, hidden_layer_sizes=(4,), alpha=1e-3, weight_decay=1e-3, random_state=0)
+    verification = verify(student.fit(X, y), X, y)
+    assert student.loss_ < 1e-3
+    assert verification.holds, str(verification)
+
+
 def _tampered(estimator, name, change):
     twin = type(estimator)(**estimator.get_params())
     twin.__dict__.update(estimator.__dict__)

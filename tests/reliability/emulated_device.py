@@ -12,8 +12,9 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode, return_and_correct_aliasing
 
 DEVICE = "meta"
-MAY_CROSS = ("copy_", "_to_copy", "index", "index_put", "index_put_", "_index_put_impl_")
-"""Copies, and indices on the CPU, which CUDA takes as well."""
+COPIES = ("copy_", "_to_copy")
+INDEXED = ("index", "index_put", "index_put_", "_index_put_impl_")
+"""CUDA takes indices on the CPU as well, but for a tensor of its own and values of its own."""
 ROUNDED = (
     "addmm addmv baddbmm bmm cumsum dot linalg_vector_norm logsumexp mean mm mv prod sum vdot "
     "asin div erf erfc exp expm1 log log1p reciprocal rsqrt sigmoid _softmax special_erfcx sqrt tanh "
@@ -61,8 +62,8 @@ class _Emulation(TorchDispatchMode):
         else:
             stays = torch.device(target).type == DEVICE
             near_kwargs["device"] = "cpu"
-        if stays and name not in MAY_CROSS:
-            _refuse_a_mixture(name, tensors, kwargs)
+        if stays and name not in COPIES:
+            _refuse_a_mixture(name, [args[0], *args[2:]] if name in INDEXED else tensors, kwargs)
         result = operation(*near_args, **near_kwargs)
         if not stays:
             return result
@@ -91,7 +92,7 @@ def _replaced(argument, tensors):
 
 
 def _refuse_a_mixture(name, tensors, kwargs):
-    if any(not isinstance(tensor, Remote) and tensor.dim() > 0 for tensor in tensors):
+    if any(type(tensor) is torch.Tensor and tensor.dim() > 0 for tensor in tensors):
         raise RuntimeError(f"Expected all tensors of {name} to be on the same device, found two.")
     if kwargs.get("generator") is not None:
         raise RuntimeError(f"Expected a generator of the emulated device in {name}, found one of the CPU.")

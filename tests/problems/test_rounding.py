@@ -60,6 +60,14 @@ def test_conditioning_on_the_normals_keeps_the_expectation(signed, rank):
         assert cut_values(weights, signs[:, None])[0] >= expected_cut(weights, vectors)
 
 
+def test_another_device_rounds_to_a_cut_as_large(other_device):
+    weights = random_graph(14, 0.5, True, seed=0)
+    vectors = random_unit_vectors(14, 4, np.random.RandomState(0))
+    parts = [torch.tensor(part).to(other_device) for part in (*upper_edges(weights), vectors)]
+    signs = rounding.condition_on_normals(*parts)
+    assert cut_values(weights, signs[:, None])[0] >= expected_cut(weights, vectors)
+
+
 def test_last_normal_is_enumerated():
     rng = np.random.default_rng(0)
     weights = random_graph(9, 0.7, signed=True, seed=8)

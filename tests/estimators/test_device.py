@@ -16,7 +16,6 @@ from sklearn_derand.estimators import _jl_walk
 RANDOM = np.random.RandomState(1)
 X = RANDOM.standard_normal((60, 5))
 Y = np.tanh(X[:, 0] - X[:, 1])
-GRAPH = np.triu(RANDOM.uniform(size=(40, 40)) < 0.2, 1)
 STUDENT = MultiIndexStudentRegressor(1, hidden_layer_sizes=(4,), alpha=0.05, weight_decay=1e-2, random_state=0)
 EMBEDDING = DerandJLEmbedding(2, random_state=0)
 CUT = DerandMaxCut(polish=None, n_init=4, random_state=0)
@@ -37,7 +36,7 @@ STUDENTS = {
 }
 EMBEDDINGS = {
     "all pairs": EMBEDDING,
-    "listed pairs": _with(EMBEDDING, max_pairs=40),
+    "listed pairs": _with(EMBEDDING, max_pairs=500),
     "outside": _with(EMBEDDING, validation_fraction=0.2),
     "failures": _with(EMBEDDING, objective="failure_probability", n_components=4, eps=0.8),
     "chosen dimension": _with(EMBEDDING, n_components="auto", eps=0.7),
@@ -45,7 +44,7 @@ EMBEDDINGS = {
 CUTS = {
     "no polish": CUT,
     "tabu": _with(CUT, polish="tabu"),
-    "several ranks": _with(CUT, polish="annealing", rank=3),
+    "annealing": _with(CUT, polish="annealing", rank=3),
 }
 without_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="torch sees a GPU here")
 
@@ -78,7 +77,7 @@ def device(other_device, monkeypatch):
 def _fitted_on_both(estimator, device, *data):
     """Sums are rounded otherwise, so descents part; where they end is as sharp as the tolerances."""
     here, there = (_with(estimator, device=name).fit(*data) for name in ("cpu", device))
-    assert there.certificate_.holds == here.certificate_.holds
+    assert here.certificate_.holds and there.certificate_.holds
     for value in vars(there).values():
         assert not isinstance(value, torch.Tensor)
     return here, there
@@ -95,13 +94,13 @@ def test_a_student_of_another_device_predicts_the_same(device, name):
 @pytest.mark.parametrize("name", EMBEDDINGS)
 def test_an_embedding_of_another_device_distorts_as_little(device, name, monkeypatch):
     monkeypatch.setattr(_jl_walk, "LADDER", [(4.0, (5, 5))])
-    here, there = _fitted_on_both(EMBEDDINGS[name], device, X[:12])
+    here, there = _fitted_on_both(EMBEDDINGS[name], device, X[:12] if name == "failures" else X)
     assert there.distortion_ == pytest.approx(here.distortion_, rel=0.1)
 
 
 @pytest.mark.parametrize("name", CUTS)
 def test_a_cut_of_another_device_is_as_large(device, name):
-    here, there = _fitted_on_both(CUTS[name], device, (GRAPH + GRAPH.T).astype(float))
+    here, there = _fitted_on_both(CUTS[name], device, X)
     assert there.cut_value_ == pytest.approx(here.cut_value_, rel=0.02)
     assert there.cut_value_ >= there.expected_cut_
 

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 from outcomes import fitted_state, leaves
+from scipy.spatial.distance import cdist
 
 from sklearn_derand import DerandJLEmbedding, DerandMaxCut, MultiIndexStudentRegressor
 from sklearn_derand.datasets import make_multi_index
-from sklearn_derand.verification import _certificate, _cut, verify
+from sklearn_derand.verification import _certificate, _cut, _lower_bound, verify
 
 
 def _points():
@@ -63,6 +64,29 @@ def test_honest_fits_hold_and_everything_was_checked(embedding, cut, student, sa
 def test_sparse_and_single_precision_embeddings_hold(dtype):
     X = sp.random_array((20, 12), density=0.4, random_state=np.random.default_rng(0), format="csr").astype(dtype)
     assert verify(DerandJLEmbedding(n_components=3, random_state=0).fit(X), X).holds
+
+
+def test_an_eps_is_not_checked_on_pairs_that_rounding_moves():
+    """Nine points and one of them again, but for 1e-9: that pair is out of the objective and in ``distortion_``."""
+    X = np.random.RandomState(0).standard_normal((9, 6))
+    X = np.vstack([X, X[:1] + 1e-9 * np.random.RandomState(1).standard_normal((1, 6))])
+    embedding = DerandJLEmbedding(3, objective="failure_probability", eps=0.5, random_state=0)
+    for points, checked in ((X, False), (X[:9], True)):
+        verification = verify(embedding.fit(points), points)
+        (claim,) = (each for each in verification.claims if each.name == "distortion_ <= the certified eps")
+        assert claim.holds is (True if checked else None)
+        assert verification.holds
+
+
+def test_a_lower_bound_ascends_where_a_weight_is_zero_to_rounding():
+    """A point of no weight changes the path and, but for where its steps end, not the bound."""
+    points = np.random.RandomState(0).standard_normal((8, 5))
+    squared = cdist(points, points, "sqeuclidean")
+    theta = np.zeros(8)
+    without = _lower_bound._by_pairs(squared[1:, 1:], 2, 1.0, theta[1:])
+    theta[0] = -1e4
+    assert _lower_bound._by_pairs(squared, 2, 1.0, theta) == pytest.approx(without, rel=1e-2)
+    assert without > 0
 
 
 def test_cut_of_points_holds():

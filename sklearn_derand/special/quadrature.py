@@ -10,7 +10,8 @@ import torch
 from scipy.special import roots_hermitenorm
 
 AT_ONCE = 2**15
-"""Numbers that a temporary of ``integral`` holds at most: no loop over nodes for few functions, no memory for many."""
+"""Numbers that a temporary of ``integral`` holds: all nodes of few functions together, of more functions than this a
+single one."""
 
 
 @lru_cache(maxsize=32)

@@ -137,7 +137,7 @@ def test_duplicates_and_near_duplicates():
 
 @pytest.mark.parametrize("most", [_jl_points.MOST_NUMBERS, 0])
 def test_sparse_columns_in_units_far_apart(most, monkeypatch):
-    """Axes from a Gram matrix hold rounding of the longest: these maps had moved distances by factors up to 1e8."""
+    """Axes from a Gram matrix hold rounding of the longest: these maps had moved near pairs far apart."""
     monkeypatch.setattr(_jl_points, "MOST_NUMBERS", most)
     for seed in (0, 2, 5):
         rng = np.random.RandomState(seed)

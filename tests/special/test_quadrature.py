@@ -41,4 +41,5 @@ def test_an_integral_does_not_depend_on_the_others(n_functions):
     alone = torch.tensor([integral(torch.cos, 0.0, each, 20) for each in upper[:: AT_ONCE // 3]], dtype=torch.float64)
     together = integral(torch.cos, 0.0, upper, 20)
     torch.testing.assert_close(together, torch.sin(upper), rtol=1e-13, atol=0)
-    torch.testing.assert_close(together[:: AT_ONCE // 3], alone, rtol=1e-15, atol=0)
+    # One rounding a node: torch 2.14 sums and takes cosines of one number otherwise than of many.
+    torch.testing.assert_close(together[:: AT_ONCE // 3], alone, rtol=20 * torch.finfo(torch.float64).eps, atol=0)
